@@ -1,0 +1,1 @@
+"""From a ROS image to WebRTC video."""

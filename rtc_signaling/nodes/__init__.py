@@ -1,0 +1,1 @@
+"""The executables: each module constructs one node and wires it."""

@@ -1,0 +1,1 @@
+"""What touches rclpy: adapters between ROS and the rest of the package."""
