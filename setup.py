@@ -44,9 +44,9 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            f'signaling_server = {PACKAGE}.nodes.signaling_server:main',
-            f'camera_sender = {PACKAGE}.nodes.camera_sender:main',
-            f'test_camera = {PACKAGE}.nodes.test_camera:main',
+            f'signaling_server = {PACKAGE}.nodes.entry:signaling_server',
+            f'camera_sender = {PACKAGE}.nodes.entry:camera_sender',
+            f'test_camera = {PACKAGE}.nodes.entry:test_camera',
         ],
     },
 )

@@ -1,0 +1,118 @@
+"""The one place where threads and asyncio meet.
+
+A ROS node spins on the main thread; its network half is an asyncio service on a loop in one
+background thread. `LoopThread` owns that thread: it reports "started, here is the service" or the
+service's error to the caller of `start()`, tells from any thread whether the loop is still alive,
+and stops it in order and by a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, TypeVar
+
+from rtc_signaling.errors import NotRunningError
+
+logger = logging.getLogger(__name__)
+
+ServiceT = TypeVar('ServiceT')
+
+
+class LoopThread(Generic[ServiceT]):
+    """Run one asyncio service in a background thread.
+
+    Args:
+        name: The thread's name, for logs and debuggers.
+        open_service: Called in the thread, inside the running loop; returns the async context
+            manager that is the service. Entering it starts the service and leaving it must
+            release everything. It may end the thread early by raising.
+    """
+
+    def __init__(
+        self, name: str, open_service: Callable[[], AbstractAsyncContextManager[ServiceT]]
+    ) -> None:
+        self._open_service = open_service
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._started: Future[ServiceT] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._error: BaseException | None = None
+
+    def start(self, timeout_s: float = 10.0) -> ServiceT:
+        """Start the thread and wait until the service runs; call it once.
+
+        Returns:
+            The service. Touch it only in the loop, or by what it documents as thread-safe.
+
+        Raises:
+            TimeoutError: It did not start in time.
+            Exception: Whatever the service raised while starting.
+        """
+        self._thread.start()
+        return self._started.result(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the service runs; any thread may ask."""
+        return self._started.done() and self._thread.is_alive() and self._error is None
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error that ended the service after its start, if one did; any thread may ask."""
+        return self._error
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Run `callback` in the loop; any thread may call, and nothing waits.
+
+        Raises:
+            NotRunningError: The loop is not running.
+        """
+        loop = self._loop
+        if loop is None:
+            raise NotRunningError(f'{self._thread.name} is not running')
+        try:
+            loop.call_soon_threadsafe(callback)
+        except RuntimeError as error:  # asyncio's word for "the loop was closed meanwhile"
+            raise NotRunningError(f'{self._thread.name} has stopped') from error
+
+    def stop(self, timeout_s: float = 3.0) -> bool:
+        """Stop the service and join the thread; any other thread may call, and call again.
+
+        Returns:
+            Whether it ended within `timeout_s`. If not, the thread is a daemon and does not keep
+            the process alive; the name of what hangs is in the log.
+        """
+        if not self._thread.is_alive():
+            return True
+        try:
+            self.call_soon(self._stop.set)
+        except NotRunningError:
+            logger.debug('%s was ending already', self._thread.name)
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            logger.error('%s did not stop within %.1f s', self._thread.name, timeout_s)
+        return not self._thread.is_alive()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # handed to start() or error, never lost
+            if self._started.done():
+                self._error = error
+                logger.critical('%s died: %r', self._thread.name, error, exc_info=error)
+            else:
+                self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        try:
+            async with self._open_service() as service:
+                self._started.set_result(service)
+                await self._stop.wait()
+        finally:
+            self._loop = None

@@ -1,0 +1,57 @@
+"""The console scripts: signals first, then the node.
+
+Importing rclpy and aiortc takes a second or two. Signals are caught before that, so that a Ctrl-C
+at any moment ends the process in order, with exit code 0 and no traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+from types import FrameType
+
+
+class StopSignals:
+    """Remember that SIGINT or SIGTERM came; a second one changes nothing.
+
+    Construct it on the main thread, as the first thing that a process does. The handlers stay to
+    the end of the process.
+    """
+
+    def __init__(self) -> None:
+        self._requested = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def requested(self) -> bool:
+        """Tell whether the process was asked to stop."""
+        return self._requested
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._requested = True
+
+
+def _main(name: str) -> int:
+    stop = StopSignals()
+    # Imported here and not above, so that a signal during these imports is caught as well.
+    runner = importlib.import_module('rtc_signaling.ros.runner')
+    node_module = importlib.import_module(f'rtc_signaling.nodes.{name}')
+    return int(runner.run(name, node_module.make, stop.requested))
+
+
+def signaling_server() -> int:
+    """Run the `signaling_server` node; returns its exit code."""
+    return _main('signaling_server')
+
+
+def camera_sender() -> int:
+    """Run the `camera_sender` node; returns its exit code."""
+    return _main('camera_sender')
+
+
+def test_camera() -> int:
+    """Run the `test_camera` node; returns its exit code."""
+    return _main('test_camera')
+
+
+test_camera.__test__ = False  # type: ignore[attr-defined]  # the name is no invitation to pytest

@@ -1,0 +1,48 @@
+"""The package's stdlib loggers, forwarded to the ROS logger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+
+class RosLogHandler(logging.Handler):
+    """Forward log records to a node's ROS logger; records may come from any thread.
+
+    An exception in a record goes out as one line (its type and text). Its traceback goes out at
+    DEBUG level: a person who runs a robot needs the line, a developer turns the level up.
+    """
+
+    def __init__(self, ros_logger: RcutilsLogger) -> None:
+        super().__init__()
+        self._ros_logger = ros_logger
+        # One lambda a level, since rclpy binds a call site to the first severity it sees there.
+        # ruff: noqa: PLW0108
+        self._emitters: list[tuple[int, Callable[[str], object]]] = [
+            (logging.CRITICAL, lambda text: ros_logger.fatal(text)),
+            (logging.ERROR, lambda text: ros_logger.error(text)),
+            (logging.WARNING, lambda text: ros_logger.warning(text)),
+            (logging.INFO, lambda text: ros_logger.info(text)),
+            (logging.NOTSET, lambda text: ros_logger.debug(text)),
+        ]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record to ROS."""
+        emitter = next(call for level, call in self._emitters if record.levelno >= level)
+        emitter(record.getMessage())
+        if record.exc_info:
+            formatter = logging.Formatter()
+            self._ros_logger.debug(formatter.formatException(record.exc_info))
+
+
+def forward_logs(ros_logger: RcutilsLogger) -> None:
+    """Send what this package logs at INFO, and what its libraries log at WARNING, to ROS.
+
+    Call once in a process, on the main thread, before threads start.
+    """
+    root = logging.getLogger()
+    root.addHandler(RosLogHandler(ros_logger))
+    root.setLevel(logging.WARNING)
+    logging.getLogger('rtc_signaling').setLevel(logging.INFO)
