@@ -1,0 +1,41 @@
+# Two commands matter: `make demo` and `make test`. Both make the environment that they need.
+
+# With ROS sourced, an environment on top of that ROS; without, one with the wheels of rclpy.
+VENV := .venv$(if $(and $(AMENT_PREFIX_PATH),$(ROS_DISTRO)),-$(ROS_DISTRO))
+PYTEST_ARGS ?=
+
+# Set by a Python that runs rclpy's wheels; inherited, it would keep the environment's Python from
+# finding its own libraries.
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.PHONY: help demo test lint env clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make demo    show a video in the browser: camera, signaling server and sender; Ctrl-C ends it'
+	@echo 'make test    run every test; PYTEST_ARGS="-k name" chooses some'
+	@echo 'make lint    check style, types, shell scripts and the page'"'"'s modules'
+	@echo 'make env     only make the environment ($(VENV)) that the others need'
+	@echo 'make clean   remove the environments and everything else that was made'
+
+env:
+	@tools/setup_env.sh $(VENV) run
+
+# `exec`, so that Ctrl-C reaches the demo itself, once, and no shell in between.
+demo: env
+	@exec $(VENV)/bin/python3 tools/demo.py
+
+test: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+test:
+	@tools/setup_env.sh $(VENV) test
+	@tools/ensure_browser.sh
+	@$(VENV)/bin/pytest $(PYTEST_ARGS)
+
+lint:
+	@tools/setup_env.sh $(VENV) test
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" tools/lint.sh
+
+clean:
+	rm -rf .venv .venv-* build install log .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

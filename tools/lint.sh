@@ -1,0 +1,29 @@
+#!/bin/sh
+# Check style and types; `make lint` calls this with the environment's tools first in PATH.
+set -eu
+cd "$(dirname -- "$0")/.."
+failed=0
+
+check() {
+    echo "$1"
+    shift
+    "$@" || failed=1
+}
+
+check 'ruff' ruff check --quiet .
+check 'mypy --strict' mypy --strict
+if command -v shellcheck >/dev/null; then
+    check 'shellcheck' shellcheck .ci/run tools/*.sh
+else
+    echo 'shellcheck is not installed: the shell scripts were not checked'
+fi
+if command -v node >/dev/null; then
+    # A module is only read as one from standard input, whatever its name ends in. find itself
+    # succeeds whatever a command of its `-exec ... ;` returns, hence the `+`.
+    check 'node --check' find rtc_signaling/web test '(' -name '*.js' -o -name '*.mjs' ')' \
+        -exec sh -euc 'for module; do node --input-type=module --check <"$module" ||
+            { echo "in $module"; exit 1; }; done' sh {} +
+else
+    echo 'node is not installed: the modules of the page were not checked'
+fi
+exit "$failed"
