@@ -20,6 +20,13 @@ ICE_URL = re.compile(r'(stun|stuns|turn|turns):[^\s@?]+(\?transport=(udp|tcp))?'
 
 Value = bool | int | float | str | tuple[str, ...]
 ConfigT = TypeVar('ConfigT')
+_TYPE_NAMES: dict[type, str] = {
+    bool: 'true or false',
+    int: 'an integer',
+    float: 'a number',
+    str: 'a string',
+    tuple: 'a list of strings',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +75,7 @@ class Parameter:
             return float(value)
         elif type(value) is kind:
             return value
-        expected = 'list of strings' if kind is tuple else kind.__name__
-        raise ConfigurationError(self.name, value, f'must be a {expected}')
+        raise ConfigurationError(self.name, value, f'must be {_TYPE_NAMES[kind]}')
 
     def _check_range(self, number: float) -> None:
         low, high = self.minimum, self.maximum
@@ -127,33 +133,52 @@ class ServerConfig:
 
     host: str = parameter('0.0.0.0', 'Address to listen on', name='host')  # noqa: S104
     port: int = parameter(
-        8765, 'TCP port for the WebSocket, the page and /healthz; 0 takes a free one',
-        name='port', minimum=0, maximum=65535,
+        8765,
+        'TCP port for the WebSocket, the page and /healthz; 0 takes a free one',
+        name='port',
+        minimum=0,
+        maximum=65535,
     )
     max_connections: int = parameter(
-        10, 'Most WebSocket connections at once; one more is kept for a sender',
-        name='max_connections', minimum=1, maximum=10_000,
+        10,
+        'Most WebSocket connections at once; one more is kept for a sender',
+        name='max_connections',
+        minimum=1,
+        maximum=10_000,
     )
     timeout_s: float = parameter(
-        30.0, 'A peer that answers no ping for so long is disconnected, in s',
-        name='timeout', minimum=1.0, maximum=3600.0,
+        30.0,
+        'A peer that answers no ping for so long is disconnected, in s',
+        name='timeout',
+        minimum=1.0,
+        maximum=3600.0,
     )
     max_message_bytes: int = parameter(
-        65536, 'Largest message accepted, in bytes',
-        name='max_message_size', minimum=1024, maximum=1_048_576,
+        65536,
+        'Largest message accepted, in bytes',
+        name='max_message_size',
+        minimum=1024,
+        maximum=1_048_576,
     )
     auth_mode: str = parameter(
-        'token', 'token: clients must show a token; none: anyone who reaches the port may watch',
-        name='auth.mode', choices=('token', 'none'),
+        'token',
+        'token: clients must show a token; none: anyone who reaches the port may watch',
+        name='auth.mode',
+        choices=('token', 'none'),
     )
     auth_token_file: str = parameter('', _CREDENTIALS_HELP, name='auth.token_file')
     auth_timeout_s: float = parameter(
-        5.0, 'How long a client that sent no token with its request may take to send one, in s',
-        name='auth.timeout', minimum=0.5, maximum=60.0,
+        5.0,
+        'How long a client that sent no token with its request may take to send one, in s',
+        name='auth.timeout',
+        minimum=0.5,
+        maximum=60.0,
     )
     ice_servers: tuple[str, ...] = parameter(
-        (), 'STUN or TURN URLs handed to every client; none by default',
-        name='ice_servers', pattern=ICE_URL,
+        (),
+        'STUN or TURN URLs handed to every client; none by default',
+        name='ice_servers',
+        pattern=ICE_URL,
     )
 
 
@@ -162,36 +187,64 @@ class SenderConfig:
     """Configure the camera sender (`camera_sender`)."""
 
     server_url: str = parameter(
-        'ws://127.0.0.1:8765', "The signaling server's URL",
-        name='server_url', pattern=re.compile(r'wss?://[^\s/?#@]+(/[^\s?#]*)?'),
+        'ws://127.0.0.1:8765',
+        "The signaling server's URL",
+        name='server_url',
+        pattern=re.compile(r'wss?://[^\s/?#@]+(/[^\s?#]*)?'),
     )
     client_id: str = parameter(
-        'camera', 'Name of this camera, as receivers see it', name='client_id', pattern=CLIENT_ID,
+        'camera',
+        'Name of this camera, as receivers see it',
+        name='client_id',
+        pattern=CLIENT_ID,
     )
     auth_token_file: str = parameter('', _CREDENTIALS_HELP, name='auth.token_file')
     reconnect_min_s: float = parameter(
-        0.5, 'First back-off before connecting again, in s',
-        name='reconnect.min', minimum=0.05, maximum=60.0,
+        0.5,
+        'First back-off before connecting again, in s',
+        name='reconnect.min',
+        minimum=0.05,
+        maximum=60.0,
     )
     reconnect_max_s: float = parameter(
-        8.0, 'Longest back-off before connecting again, in s',
-        name='reconnect.max', minimum=0.05, maximum=600.0,
+        8.0,
+        'Longest back-off before connecting again, in s',
+        name='reconnect.max',
+        minimum=0.05,
+        maximum=600.0,
     )
     ice_servers: tuple[str, ...] = parameter(
-        (), "STUN or TURN URLs besides the signaling server's; none by default",
-        name='ice_servers', pattern=ICE_URL,
+        (),
+        "STUN or TURN URLs besides the signaling server's; none by default",
+        name='ice_servers',
+        pattern=ICE_URL,
     )
     ice_addresses: tuple[str, ...] = parameter(
-        (), 'Local IP addresses to offer for video; empty: all but loopback',
-        name='ice_addresses', pattern=re.compile(r'[0-9A-Fa-f.:]+'),
+        (),
+        'Local IP addresses to offer for video; empty: all but loopback',
+        name='ice_addresses',
+        pattern=re.compile(r'[0-9A-Fa-f.:]+'),
+    )
+    max_viewers: int = parameter(
+        10,
+        'Most viewers at once; an offer beyond is not answered',
+        name='max_viewers',
+        minimum=1,
+        maximum=1000,
     )
     viewer_timeout_s: float = parameter(
-        5.0, 'A viewer whose receiver reports stop for so long is let go, in s',
-        name='viewer_timeout', minimum=2.0, maximum=60.0,
+        5.0,
+        'A viewer whose receiver reports stop for so long is let go, in s',
+        name='viewer_timeout',
+        minimum=2.0,
+        maximum=60.0,
     )
     stale_timeout_s: float = parameter(
-        2.0, 'No image for so long: the camera counts as stale, in s',
-        name='stale_timeout', minimum=0.1, maximum=60.0,
+        2.0,
+        'No image for so long: the camera counts as stale, in s',
+        name='stale_timeout',
+        minimum=0.1,
+        maximum=60.0,
     )
 
 
@@ -202,25 +255,41 @@ class TestCameraConfig:
     __test__ = False  # the name is no invitation to pytest
 
     width: int = parameter(
-        640, 'Width of the synthetic scene, in pixels', name='width', minimum=64, maximum=7680,
+        640,
+        'Width of the synthetic scene, in pixels',
+        name='width',
+        minimum=64,
+        maximum=7680,
     )
     height: int = parameter(
-        480, 'Height of the synthetic scene, in pixels', name='height', minimum=64, maximum=4320,
+        480,
+        'Height of the synthetic scene, in pixels',
+        name='height',
+        minimum=64,
+        maximum=4320,
     )
     rate_hz: float = parameter(
-        30.0, 'Images per second of the synthetic scene, in Hz',
-        name='rate', minimum=0.1, maximum=240.0,
+        30.0,
+        'Images per second of the synthetic scene, in Hz',
+        name='rate',
+        minimum=0.1,
+        maximum=240.0,
     )
     encoding: str = parameter(
-        'bgr8', 'Encoding of the images',
-        name='encoding', choices=('bgr8', 'rgb8', 'mono8', 'yuv422'),
+        'bgr8',
+        'Encoding of the images',
+        name='encoding',
+        choices=('bgr8', 'rgb8', 'mono8', 'yuv422'),
     )
     video_file: str = parameter(
-        '', 'Video file to publish at its own rate, looped; empty: the synthetic scene',
+        '',
+        'Video file to publish at its own rate, looped; empty: the synthetic scene',
         name='video_file',
     )
     frame_id: str = parameter('camera', 'frame_id of the headers', name='frame_id')
     reliability: str = parameter(
-        'best_effort', 'QoS reliability of the publisher',
-        name='reliability', choices=('best_effort', 'reliable'),
+        'best_effort',
+        'QoS reliability of the publisher',
+        name='reliability',
+        choices=('best_effort', 'reliable'),
     )

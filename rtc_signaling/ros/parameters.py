@@ -42,7 +42,10 @@ def descriptor(spec: Parameter) -> ParameterDescriptor:
     strict one, and tells the rule.
     """
     result = ParameterDescriptor(
-        name=spec.name, description=spec.description, read_only=True, dynamic_typing=True,
+        name=spec.name,
+        description=spec.description,
+        read_only=True,
+        dynamic_typing=True,
         additional_constraints=', '.join(spec.choices),
     )
     if spec.minimum is None or spec.maximum is None:

@@ -1,0 +1,93 @@
+"""The token file: made at the first start, read by the server and the robot's sender.
+
+The file is JSON with the members `sender` and `receiver`, mode 0600. The environment variable
+RTC_SIGNALING_TOKEN stands in for it where a process gets its secret that way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from rtc_signaling.auth import Tokens
+from rtc_signaling.errors import ConfigurationError
+
+TOKEN_VARIABLE = 'RTC_SIGNALING_TOKEN'  # noqa: S105  # a variable's name
+_PARAMETER = 'auth.token_file'
+
+logger = logging.getLogger(__name__)
+
+
+def token_path(parameter: str, environment: Mapping[str, str]) -> Path:
+    """Return the token file's path: as given, or the default in ROS_HOME (~/.ros)."""
+    if parameter:
+        return Path(parameter).expanduser()
+    home = environment.get('ROS_HOME') or '~/.ros'
+    return Path(home).expanduser() / 'rtc_signaling' / 'tokens.json'
+
+
+def load_or_create(path: Path) -> Tokens:
+    """Return the tokens of `path`, making the file with new ones if there is none.
+
+    Several processes may do this at once: one file wins, whole.
+
+    Raises:
+        ConfigurationError: The file cannot be made or read, or is no token file.
+    """
+    if not path.exists():
+        _create(path)
+    return load(path)
+
+
+def load(path: Path) -> Tokens:
+    """Return the tokens of `path`.
+
+    Raises:
+        ConfigurationError: There is no such file, or it is no token file.
+    """
+    try:
+        text = path.read_text(encoding='utf-8')
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(_PARAMETER, str(path), f'cannot be read: {error}') from error
+    if mode & 0o077:
+        logger.warning('%s can be read by others (mode %03o): run chmod 600 on it', path, mode)
+    return _parse(path, text)
+
+
+def _parse(path: Path, text: str) -> Tokens:
+    rule = 'must be JSON with "sender" and "receiver", strings of 16 characters or more'
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(_PARAMETER, str(path), rule) from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(_PARAMETER, str(path), rule)
+    tokens = [content.get('sender'), content.get('receiver')]
+    sender, receiver = (token if isinstance(token, str) else '' for token in tokens)
+    if min(len(sender), len(receiver)) < 16 or sender == receiver:
+        raise ConfigurationError(_PARAMETER, str(path), rule + ', not the same')
+    return Tokens(sender=sender, receiver=receiver)
+
+
+def _create(path: Path) -> None:
+    content = {'sender': secrets.token_urlsafe(24), 'receiver': secrets.token_urlsafe(24)}
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A temporary file has mode 0600 from its first byte; the link makes it appear whole.
+        with tempfile.NamedTemporaryFile('w', dir=path.parent, encoding='utf-8') as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.link(file.name, path)
+    except FileExistsError:
+        logger.debug('%s was made by another process meanwhile', path)
+    except OSError as error:
+        raise ConfigurationError(_PARAMETER, str(path), f'cannot be made: {error}') from error
+    else:
+        logger.info('made new access tokens in %s', path)
