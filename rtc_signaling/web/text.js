@@ -1,0 +1,145 @@
+/**
+ * The words of the page: what each state and each error is called, and what to do about it.
+ */
+
+const PILLS = {
+  connecting: 'connecting',
+  authenticating: 'logging in',
+  waiting: 'waiting',
+  negotiating: 'starting',
+  live: 'live',
+  frozen: 'frozen',
+  reconnecting: 'reconnecting',
+  refused: 'refused',
+  failed: 'no video',
+};
+
+const CONNECTING = {
+  unreachable: (host) => [
+    `The robot's server does not answer at ${host}.`,
+    'Is the robot switched on, and is this device in the same network?',
+  ],
+  full: () => [
+    'The robot\'s server is there but refuses the connection.',
+    'Probably too many viewers are connected: close one, or wait for a free place.',
+  ],
+  no_network: () => ['This device is not connected to any network.', ''],
+  lost: (host, error) => [
+    `The robot's server at ${host} ended the connection.`, error ? describeError(error) : '',
+  ],
+};
+
+const FAILED = {
+  blocked: [
+    'The network between this device and the robot blocks video.',
+    'The server is reachable, but no video connection comes about. A firewall, or two separate '
+      + 'networks? Then the robot needs a TURN server.',
+  ],
+  no_answer: [
+    'The robot\'s camera does not answer.',
+    'It is registered with the server, but does not reply to this viewer.',
+  ],
+  no_codec: ['This browser cannot play any video format that the robot\'s camera offers.', ''],
+  peer_unavailable: ['The robot\'s camera cannot be reached through the server.', ''],
+  webrtc: ['This browser could not set up video.', ''],
+};
+
+const CLOSED = {
+  1009: 'A message of this page was too big for the server.',
+  4403: 'This token does not allow to watch.',
+  4404: 'The server does not know what this page asked for.',
+  4409: 'This viewer was opened again elsewhere, so it was closed here.',
+  4423: 'The name of this viewer is taken by somebody else.',
+};
+
+const FROZEN = {
+  none: ['No new picture is coming.', ''],
+  camera: [
+    'The robot is connected, but its camera sends no pictures.',
+    'Is the camera plugged in, and is its driver running?',
+  ],
+  silent: ['Nothing comes from the robot any more.', 'Trying to reach it again.'],
+};
+
+const ERRORS = {
+  unauthorized: 'The server refused the token.',
+  peer_unavailable: 'The robot\'s camera is not reachable through the server just now.',
+  invalid_message: 'The server did not understand a message of this page.',
+  forbidden_client_id: 'The server did not accept this viewer\'s name; a new one is taken.',
+  timeout: 'The server waited too long for this page.',
+  rate_limited: 'This page sent more than the server allows; it slows down.',
+  internal: 'The server has an internal problem.',
+  webrtc: 'The browser refused a step of setting up video.',
+};
+
+/** Return an error of the protocol in words, with what the server said about it. */
+export function describeError({ code, message }) {
+  const words = ERRORS[code] ?? `The server reports an error (${code}).`;
+  return message ? `${words} (${message})` : words;
+}
+
+/**
+ * Say what the page is doing.
+ *
+ * Args:
+ *   detail: The client's `detail`.
+ *   picture: What is on the screen: {shown, frozen}; `frozen` is null or a key of FROZEN.
+ *   host: The server's host and port.
+ *
+ * Returns {state, pill, line, hint}; `state` is what `data-state` shows.
+ */
+export function describe(detail, picture, host) {
+  const state = visibleState(detail.state, picture);
+  const [line, hint] = sentences(state, detail, picture, host);
+  return { state, pill: pillOf(state, detail, picture), line, hint };
+}
+
+/** Return the state as the eye has it: not live before there is a picture, nor when it stands. */
+function visibleState(state, { shown, frozen }) {
+  if (state !== 'live') return state;
+  if (frozen) return 'frozen';
+  return shown ? 'live' : 'negotiating';
+}
+
+function pillOf(state, { cause }, { shown }) {
+  if (state === 'frozen' && !shown) return 'no picture';
+  if (cause === 'no_token') return 'log in';
+  return PILLS[state];
+}
+
+function sentences(state, detail, picture, host) {
+  const { cause, code, error, flows } = detail;
+  switch (state) {
+    case 'connecting':
+      return CONNECTING[cause]?.(host, error) ?? ['Connecting to the robot\'s server …', ''];
+    case 'authenticating':
+      return ['Logging in …', ''];
+    case 'waiting':
+      if (cause === 'lost') {
+        return ['The robot\'s camera is gone. Waiting for it to come back …',
+          'The server runs, but the robot\'s camera has left it.'];
+      }
+      return ['Waiting for the robot\'s camera …',
+        'The server runs, but no camera is connected to it yet.'];
+    case 'negotiating':
+      return [flows ? 'Connected. Waiting for the first picture …' : 'Setting up video …', ''];
+    case 'live':
+      if (cause === 'sender_left') {
+        return ['The camera has lost the server; the video goes on.', ''];
+      }
+      return ['Live.', ''];
+    case 'frozen':
+      return FROZEN[picture.frozen];
+    case 'reconnecting':
+      return [flows ? 'Server lost; the video goes on.' : 'Server lost, and no video comes.',
+        cause === 'lost' ? '' : CONNECTING[cause]?.(host, error).join(' ') ?? ''];
+    case 'refused':
+      return cause === 'no_token' ? ['This robot asks for an access token.', '']
+        : ['The robot\'s server refused the token.',
+          'It may have been changed: take it anew from the robot\'s log.'];
+    default:
+      if (cause !== 'closed') return FAILED[cause] ?? FAILED.webrtc;
+      return [CLOSED[code] ?? `The server ended the connection for good (code ${code}).`,
+        error ? describeError(error) : ''];
+  }
+}
