@@ -2,7 +2,7 @@
 
 A ROS node spins on the main thread; its network half is an asyncio service on a loop in one
 background thread. `LoopThread` owns that thread: it reports "started, here is the service" or the
-service's error to the caller of `start()`, tells from any thread whether the loop is still alive,
+service's error to the caller of `start()`, tells any thread when the service has died,
 and stops it in order and by a deadline.
 """
 
@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
-from rtc_signaling.errors import NotRunningError
+from rtc_signaling.errors import NotRunningError, RtcSignalingError
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +57,21 @@ class LoopThread(Generic[ServiceT]):
         return self._started.result(timeout_s)
 
     @property
-    def alive(self) -> bool:
-        """Whether the service runs; any thread may ask."""
-        return self._started.done() and self._thread.is_alive() and self._error is None
-
-    @property
     def error(self) -> BaseException | None:
         """The error that ended the service after its start, if one did; any thread may ask."""
         return self._error
+
+    def check(self) -> None:
+        """Raise if the service has ended by itself; any thread may call.
+
+        Raises:
+            RtcSignalingError: The error that ended the service, or NotRunningError in the place
+                of one that is no RtcSignalingError.
+        """
+        if isinstance(self._error, RtcSignalingError):
+            raise self._error
+        if self._error is not None or not self._thread.is_alive():
+            raise NotRunningError(f'{self._thread.name} has died: {self._error!r}')
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run `callback` in the loop; any thread may call, and nothing waits.
@@ -102,11 +109,12 @@ class LoopThread(Generic[ServiceT]):
         try:
             asyncio.run(self._serve())
         except BaseException as error:  # handed to start() or error, never lost
-            if self._started.done():
-                self._error = error
-                logger.critical('%s died: %r', self._thread.name, error, exc_info=error)
-            else:
+            if not self._started.done():
                 self._started.set_exception(error)
+                return
+            self._error = error
+            if not isinstance(error, RtcSignalingError):
+                logger.critical('%s died: %r', self._thread.name, error, exc_info=error)
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -61,6 +61,39 @@ def load(path: Path) -> Tokens:
     return _parse(path, text)
 
 
+class TokenReader:
+    """Read the sender's token at each call, so that a new one is taken up without a restart.
+
+    Args:
+        parameter: The parameter `auth.token_file`.
+        environment: The process's environment; RTC_SIGNALING_TOKEN in it goes first.
+    """
+
+    def __init__(self, parameter: str, environment: Mapping[str, str]) -> None:
+        self._path = token_path(parameter, environment)
+        self._from_environment = environment.get(TOKEN_VARIABLE, '')
+        self._complaint = ''
+
+    def __call__(self) -> str:
+        """Return the token, or '' with a warning in the log if there is none to read."""
+        if self._from_environment:
+            return self._from_environment
+        try:
+            token = load(self._path).sender
+        except ConfigurationError as error:
+            if str(error) != self._complaint:
+                logger.warning(
+                    '%s; signaling_server makes it at its first start, on another machine copy '
+                    'it or set %s',
+                    error,
+                    TOKEN_VARIABLE,
+                )
+            self._complaint = str(error)
+            return ''
+        self._complaint = ''
+        return token
+
+
 def _parse(path: Path, text: str) -> Tokens:
     rule = 'must be JSON with "sender" and "receiver", strings of 16 characters or more'
     try:

@@ -11,7 +11,6 @@ from rclpy.node import Node
 
 from rtc_signaling.auth import Authenticator, OpenAuthenticator, TokenAuthenticator
 from rtc_signaling.config import ServerConfig
-from rtc_signaling.errors import NotRunningError
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.metrics import ServerSnapshot
 from rtc_signaling.ros import status
@@ -45,13 +44,11 @@ class SignalingServerNode:
             'signaling', lambda: SignalingServer(config, authenticator, self._outbox.put).run()
         )
         server = self._thread.start()
-        self._last: ServerSnapshot | None = None
         _announce(config, server.port, token)
 
     def check(self) -> None:
-        """Raise NotRunningError if the server's thread has died."""
-        if not self._thread.alive:
-            raise NotRunningError(f'the signaling server has died: {self._thread.error!r}')
+        """Raise the error that ended the server's thread, if one did."""
+        self._thread.check()
 
     def close(self) -> None:
         """Stop the server, and publish that it stopped."""
@@ -62,7 +59,6 @@ class SignalingServerNode:
         self._status.publish(level, message, [])
 
     def _publish(self, snapshot: ServerSnapshot) -> None:
-        self._last = snapshot
         robots = 'no robot' if snapshot.senders == 0 else f'{snapshot.senders} robot(s)'
         self._status.publish(
             status.OK if snapshot.senders else status.WARN,

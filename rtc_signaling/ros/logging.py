@@ -11,8 +11,8 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 class RosLogHandler(logging.Handler):
     """Forward log records to a node's ROS logger; records may come from any thread.
 
-    An exception in a record goes out as one line (its type and text). Its traceback goes out at
-    DEBUG level: a person who runs a robot needs the line, a developer turns the level up.
+    Of an exception in a record the traceback goes out with CRITICAL records, which tell of bugs.
+    With others it goes out at DEBUG level: a person who runs a robot needs the line alone.
     """
 
     def __init__(self, ros_logger: RcutilsLogger) -> None:
@@ -33,8 +33,11 @@ class RosLogHandler(logging.Handler):
         emitter = next(call for level, call in self._emitters if record.levelno >= level)
         emitter(record.getMessage())
         if record.exc_info:
-            formatter = logging.Formatter()
-            self._ros_logger.debug(formatter.formatException(record.exc_info))
+            trace = logging.Formatter().formatException(record.exc_info)
+            if record.levelno >= logging.CRITICAL:
+                self._ros_logger.fatal(trace)
+            else:
+                self._ros_logger.debug(trace)
 
 
 def forward_logs(ros_logger: RcutilsLogger) -> None:

@@ -1,0 +1,182 @@
+"""The client side of the signaling protocol, for programs: connects, stays connected, talks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+from rtc_signaling.backoff import Backoff
+from rtc_signaling.errors import ConnectionFailedError, ProtocolError, RefusedError
+from rtc_signaling.messages import (
+    Connected,
+    Decoder,
+    Encoder,
+    Error,
+    FromServer,
+    Message,
+    Ping,
+    Pong,
+)
+
+logger = logging.getLogger(__name__)
+
+# docs/protocol.md, close codes: these say that coming back as one is does not help.
+DO_NOT_COME_BACK = frozenset({1003, 1007, 1009, 4400, 4401, 4403, 4404, 4409, 4423})
+OPEN_TIMEOUT_S = 5.0
+HEARTBEAT_S = 5.0
+MAX_MESSAGE_BYTES = 1_048_576
+
+
+class SignalingClient:
+    """Talk to a signaling server, and come back by itself when the connection is lost.
+
+    Iterate over `messages()`; each (re)connection begins with a `Connected` message. Use it in
+    one event loop.
+
+    Args:
+        url: The server, `ws://host:port/` or `wss://...`.
+        role: `sender` or `receiver`.
+        client_id: The name to ask for; the server gives one if it is ''.
+        read_token: Returns the credential, or None for none; called at each attempt, so that a
+            new token is taken up without a restart. It may raise ConfigurationError.
+        backoff: How long to wait between attempts.
+        on_link: Called in the loop when the link came up (True) or was lost (False).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        role: str,
+        client_id: str = '',
+        *,
+        read_token: Callable[[], str | None] = lambda: None,
+        backoff: Backoff | None = None,
+        on_link: Callable[[bool], None] = lambda up: None,
+    ) -> None:
+        name = f'&client_id={quote(client_id)}' if client_id else ''
+        self._url = url
+        self._request_url = f'{url}{"" if "/" in url[6:] else "/"}?role={role}{name}'
+        self._read_token = read_token
+        self._backoff = backoff or Backoff(0.5, 30.0, random.uniform)
+        self._on_link = on_link
+        self._decoder: Decoder[FromServer] = Decoder(FromServer)
+        self._encoder = Encoder()
+        self._socket: ClientConnection | None = None
+        self._complained = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server has let this client in, and the link is up."""
+        return self._socket is not None
+
+    async def send(self, message: Message) -> None:
+        """Send a message.
+
+        Raises:
+            ConnectionFailedError: The link is down; it comes back by itself.
+        """
+        if self._socket is None:
+            raise ConnectionFailedError(f'no connection to {self._url}')
+        try:
+            await self._socket.send(self._encoder.encode(message), text=True)
+        except ConnectionClosed as error:
+            raise ConnectionFailedError(f'the connection to {self._url} was lost') from error
+
+    async def messages(self) -> AsyncGenerator[FromServer, None]:
+        """Yield what the server sends, over as many connections as it takes.
+
+        Raises:
+            RefusedError: The server said no in a way that will not change by itself.
+            ConfigurationError: `read_token` has none to read.
+        """
+        while True:
+            try:
+                async for message in self._one_connection():
+                    yield message
+            except ConnectionFailedError as error:
+                self._complain(str(error))
+            await asyncio.sleep(self._backoff.next_s())
+
+    async def _one_connection(self) -> AsyncGenerator[FromServer, None]:
+        refusal = ''
+        try:
+            async with self._connect() as socket:
+                try:
+                    async for data in socket:
+                        message = self._decode(data)
+                        if isinstance(message, Connected):
+                            self._welcomed(socket)
+                        elif isinstance(message, Ping):
+                            await socket.send(
+                                self._encoder.encode(Pong(msg_id=message.msg_id)), text=True
+                            )
+                        elif isinstance(message, Error):
+                            refusal = message.message
+                        if message is not None:
+                            yield message
+                finally:
+                    self._lost()
+            self._check_close(socket.close_code, refusal)
+        except ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd is not None else 1006
+            self._check_close(code, refusal or str(error))
+        except (OSError, InvalidHandshake, InvalidMessage, TimeoutError, EOFError) as error:
+            raise ConnectionFailedError(
+                f'cannot reach the signaling server at {self._url}: {error or "timed out"}'
+            ) from error
+
+    def _connect(self) -> Any:
+        token = self._read_token()
+        headers = {'Authorization': f'Bearer {token}'} if token is not None else {}
+        return connect(
+            self._request_url,
+            additional_headers=headers,
+            compression=None,
+            max_size=MAX_MESSAGE_BYTES,
+            open_timeout=OPEN_TIMEOUT_S,
+            ping_interval=HEARTBEAT_S,
+            ping_timeout=HEARTBEAT_S,
+            close_timeout=1.0,
+            proxy=None,
+            process_exception=lambda error: error,
+        )
+
+    def _decode(self, data: str | bytes) -> FromServer | None:
+        """Return the message, or None for one that this version does not know."""
+        try:
+            return self._decoder.decode(data)
+        except ProtocolError as error:
+            logger.debug('ignored a message of the server: %s', error)
+            return None
+
+    def _welcomed(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._backoff.reset()
+        self._complained = False
+        logger.info('connected to the signaling server at %s', self._url)
+        self._on_link(True)
+
+    def _lost(self) -> None:
+        if self._socket is not None:
+            self._socket = None
+            self._on_link(False)
+
+    def _check_close(self, code: int | None, text: str) -> None:
+        if code in DO_NOT_COME_BACK:
+            raise RefusedError(f'{self._url} refused the connection: {text} ({code})', code)
+        raise ConnectionFailedError(
+            f'the signaling server at {self._url} closed the connection: {text or "no reason"}'
+        )
+
+    def _complain(self, text: str) -> None:
+        """Log the first failure of a row as a warning; the others would say nothing new."""
+        level = logging.DEBUG if self._complained else logging.WARNING
+        logger.log(level, '%s; trying again until it is back', text)
+        self._complained = True

@@ -1,0 +1,177 @@
+"""One viewer: its peer connection, from its offer to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from aiortc import (
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.sdp import candidate_from_sdp
+
+from rtc_signaling.media.track import Camera
+from rtc_signaling.messages import Answer, IceCandidate, Message, Offer
+
+logger = logging.getLogger(__name__)
+
+WATCH_PERIOD_S = 1.0
+# Longer than ICE and DTLS take on a bad network, shorter than a person waits.
+CONNECT_TIMEOUT_S = 30.0
+# A browser sends some ten candidates for each connection.
+MAX_INBOX = 128
+
+
+class _Delivery(NamedTuple):
+    """Hold what a receiver report and the packet counter said at one look."""
+
+    packets_sent: int
+    report_time: float
+
+
+class ViewerPeer:
+    """Serve one viewer: answer its offers, send it the camera, notice when it is gone.
+
+    Messages are worked off one after the other in a task of this viewer's own, so that a slow or
+    hostile one holds up nobody else. Use it in the loop.
+
+    Args:
+        client_id: The viewer's name in the signaling protocol.
+        camera: Where the pictures come from.
+        ice_servers: STUN and TURN servers; never aiortc's public default.
+        send: Sends a message to the viewer.
+        timeout_s: Receiver reports missing for so long, while packets go out, mean it is gone.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        camera: Camera,
+        ice_servers: list[RTCIceServer],
+        send: Callable[[Message], Awaitable[None]],
+        timeout_s: float,
+    ) -> None:
+        self.client_id = client_id
+        self._camera = camera
+        self._send = send
+        self._timeout_s = timeout_s
+        self._inbox: asyncio.Queue[Offer | IceCandidate] = asyncio.Queue(MAX_INBOX)
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers))
+        self._track = camera.add_track()
+        self._add_track()
+
+    @property
+    def connection_state(self) -> str:
+        """The W3C RTCPeerConnectionState."""
+        return str(self._connection.connectionState)
+
+    def put(self, message: Offer | IceCandidate) -> None:
+        """Leave a message of the viewer's; one too many is dropped, with a warning."""
+        try:
+            self._inbox.put_nowait(message)
+        except asyncio.QueueFull:
+            logger.warning('viewer %s: too many messages at once, dropped one', self.client_id)
+
+    async def run(self) -> str:
+        """Serve the viewer until it is gone, and return why in words; cancel it to end it.
+
+        Raises:
+            Exception: Whatever aiortc makes of a malformed description; the viewer's own fault,
+                and the end of this viewer alone.
+        """
+        worker = asyncio.create_task(self._work())
+        watcher = asyncio.create_task(self._watch())
+        try:
+            done, _ = await asyncio.wait({worker, watcher}, return_when=asyncio.FIRST_COMPLETED)
+            return str(done.pop().result())
+        finally:
+            worker.cancel()
+            watcher.cancel()
+            await asyncio.gather(worker, watcher, return_exceptions=True)
+            self._camera.remove_track(self._track)
+            await self._connection.close()
+
+    def _add_track(self) -> None:
+        transceiver = self._connection.addTransceiver(self._track, direction='sendonly')
+        codecs = RTCRtpSender.getCapabilities('video').codecs
+        # VP8 before H.264: as aiortc sets the encoders up it costs a third of the CPU.
+        transceiver.setCodecPreferences(sorted(codecs, key=lambda codec: codec.name == 'H264'))
+
+    async def _work(self) -> str:
+        while True:
+            message = await self._inbox.get()
+            if isinstance(message, Offer):
+                await self._answer(message)
+            else:
+                await self._add_candidate(message)
+
+    async def _answer(self, offer: Offer) -> None:
+        connection = self._connection
+        await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, 'offer'))
+        await connection.setLocalDescription(await connection.createAnswer())
+        # aiortc gathers before it returns: the answer carries all of its candidates.
+        answer = Answer(sdp=connection.localDescription.sdp, client_id=self.client_id)
+        await self._send(answer)
+
+    async def _add_candidate(self, message: IceCandidate) -> None:
+        if self._connection.remoteDescription is None:
+            logger.debug('viewer %s: a candidate before the offer, ignored', self.client_id)
+            return
+        line = (message.candidate or '').removeprefix('candidate:')
+        if not line:
+            await self._connection.addIceCandidate(None)
+            return
+        try:
+            candidate = candidate_from_sdp(line)
+        except (ValueError, AssertionError, IndexError) as error:
+            logger.warning('viewer %s: malformed candidate, ignored: %r', self.client_id, error)
+            return
+        candidate.sdpMid = message.sdp_mid or None
+        index = message.sdp_m_line_index
+        candidate.sdpMLineIndex = index if isinstance(index, int) else None
+        if candidate.sdpMid is None and candidate.sdpMLineIndex is None:
+            candidate.sdpMLineIndex = 0
+        with contextlib.suppress(ValueError):  # of a type or transport that aioice does not know
+            await self._connection.addIceCandidate(candidate)
+
+    async def _watch(self) -> str:
+        """Return when the viewer is gone, with the reason."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + CONNECT_TIMEOUT_S
+        last = _Delivery(0, 0.0)
+        silent_s = 0.0
+        while True:
+            await asyncio.sleep(WATCH_PERIOD_S)
+            state = self.connection_state
+            if state in ('failed', 'closed'):
+                return f'its connection {state}'
+            if state != 'connected':
+                if loop.time() > deadline_s:
+                    return f'no connection within {CONNECT_TIMEOUT_S:.0f} s'
+                continue
+            now = await self._delivery()
+            # Reports stop by themselves when nothing is sent; then ICE's consent checks decide.
+            sending = now.packets_sent > last.packets_sent
+            silent_s = silent_s + WATCH_PERIOD_S if sending else 0.0
+            if now.report_time > last.report_time:
+                silent_s = 0.0
+            if silent_s >= self._timeout_s:
+                return f'no receiver report for {silent_s:.0f} s'
+            last = now
+
+    async def _delivery(self) -> _Delivery:
+        sender = self._connection.getSenders()[0]
+        packets_sent, report_time = 0, 0.0
+        for stats in (await sender.getStats()).values():
+            if stats.type == 'outbound-rtp':
+                packets_sent = stats.packetsSent
+            elif stats.type == 'remote-inbound-rtp':
+                report_time = stats.timestamp.timestamp()
+        return _Delivery(packets_sent, report_time)

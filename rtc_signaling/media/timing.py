@@ -1,0 +1,38 @@
+"""RTP time from header stamps."""
+
+from __future__ import annotations
+
+VIDEO_CLOCK_HZ = 90_000
+# A stamp this far from the one before is a jump of the clock or a camera that was away.
+MAX_STEP_NS = 5_000_000_000
+
+
+class RtpClock:
+    """Map header stamps to RTP timestamps that never go back (RFC 3550, 5.1).
+
+    The stamps' own spacing is kept, so that video plays as it was taken. Where stamps stand
+    still or jump, the time of arrival goes on in their place.
+    """
+
+    def __init__(self) -> None:
+        self._last_stamp_ns: int | None = None
+        self._last_arrival_ns = 0
+        self._elapsed_ns = 0
+
+    def pts(self, stamp_ns: int, arrival_ns: int) -> int:
+        """Return the RTP time of an image, in 1/90000 s since the first one.
+
+        Args:
+            stamp_ns: The image's header stamp, in ns.
+            arrival_ns: When it arrived by a monotonic clock, in ns.
+        """
+        if self._last_stamp_ns is None:
+            step_ns = 0
+        else:
+            step_ns = stamp_ns - self._last_stamp_ns
+            if not 0 < step_ns < MAX_STEP_NS:
+                step_ns = max(arrival_ns - self._last_arrival_ns, 1_000_000)
+        self._last_stamp_ns = stamp_ns
+        self._last_arrival_ns = arrival_ns
+        self._elapsed_ns += step_ns
+        return self._elapsed_ns * VIDEO_CLOCK_HZ // 1_000_000_000
