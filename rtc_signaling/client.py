@@ -123,6 +123,8 @@ class SignalingClient:
                             yield message
                 finally:
                     self._lost()
+                    # Left to the context manager, a cancellation would go out as an error.
+                    await socket.close()
             self._check_close(socket.close_code, refusal)
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd is not None else 1006

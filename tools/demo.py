@@ -1,0 +1,139 @@
+"""Run the demo: a camera with a real clip, the signaling server and the sender, as real nodes.
+
+The three are processes of their own with DDS between them, as on a robot. Ctrl-C ends them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+from rtc_signaling.tokens import load
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Each node ends by itself within 4 s; what is left after this time hangs.
+STOP_TIMEOUT_S = 6.0
+POLL_S = 0.1
+
+
+class Demo:
+    """Own the demo's processes."""
+
+    def __init__(self, port: int, synthetic: bool, ice_addresses: str) -> None:
+        self._port = port
+        self._home = tempfile.TemporaryDirectory(prefix='rtc_signaling_demo.')
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = False
+        self._token_file = f'{self._home.name}/tokens.json'
+        token_file = f'auth.token_file:={self._token_file}'
+        clip = REPOSITORY / 'rtc_signaling' / 'clips' / 'parking_lot.mp4'
+        self._arguments = {
+            'signaling_server': ['host:=127.0.0.1', f'port:={port}', token_file],
+            'test_camera': [] if synthetic else [f'video_file:={clip}'],
+            'camera_sender': [
+                f'server_url:=ws://127.0.0.1:{port}',
+                token_file,
+                f'ice_addresses:=[{ice_addresses}]',
+            ],
+        }
+
+    def run(self) -> int:
+        """Start everything, print the viewer's URL, and wait; return the exit code."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        try:
+            for name, parameters in self._arguments.items():
+                self._start(name, parameters)
+            return self._wait()
+        finally:
+            self._stop()
+            self._home.cleanup()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _start(self, name: str, parameters: list[str]) -> None:
+        profile = str(REPOSITORY / 'config' / 'fastdds_images.xml')
+        environment = {
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            # Of both names, as Fast DDS 2 (Jazzy) and 3 (Kilted) each read one.
+            'FASTRTPS_DEFAULT_PROFILES_FILE': profile,
+            'FASTDDS_DEFAULT_PROFILES_FILE': profile,
+            **os.environ,
+        }
+        arguments = [argument for value in parameters for argument in ('-p', value)]
+        self._processes[name] = subprocess.Popen(
+            [
+                str(Path(sys.executable).parent / name),
+                *('--ros-args', '--log-level', 'warn'),
+                *arguments,
+            ],
+            env=environment,
+            # A session of its own: Ctrl-C in the terminal comes here alone, and is passed on.
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def _print_url(self) -> None:
+        token = load(Path(self._token_file)).receiver
+        sys.stdout.write(
+            f'Open http://127.0.0.1:{self._port}/#token={token} in a browser; Ctrl-C ends it.\n'
+        )
+        sys.stdout.flush()
+
+    def _server_answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f'http://127.0.0.1:{self._port}/healthz', timeout=1.0):
+                return True
+        except OSError:
+            return False
+
+    def _wait(self) -> int:
+        """Wait for a signal, or for a process that ends by itself, which is an error."""
+        announced = False
+        while not self._stopping:
+            for name, process in self._processes.items():
+                if process.poll() is not None:
+                    sys.stderr.write(f'{name} has ended with exit code {process.returncode}\n')
+                    return 1
+            if not announced and self._server_answers():
+                self._print_url()
+                announced = True
+            time.sleep(POLL_S)
+        return 0
+
+    def _stop(self) -> None:
+        for process in self._processes.values():
+            process.send_signal(signal.SIGINT)
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        for name, process in self._processes.items():
+            try:
+                process.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                sys.stderr.write(f'{name} did not stop, so it was killed\n')
+                process.kill()
+                process.wait()
+
+
+def main() -> int:
+    """Run the demo and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--port', type=int, default=8765, help='port of the page (8765)')
+    parser.add_argument('--synthetic', action='store_true', help='a drawn scene, not the clip')
+    parser.add_argument(
+        '--ice-addresses', default='', help='local addresses for video (all but loopback)'
+    )
+    options = parser.parse_args()
+    return Demo(options.port, options.synthetic, options.ice_addresses).run()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
