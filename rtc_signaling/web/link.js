@@ -9,6 +9,8 @@ const STEADY_S = 5; // a link that held for so long starts its back-off from the
 const PROBE_S = 3;
 const ERROR_BELONGS_S = 2; // an error so shortly before the end is the reason of the end
 
+const CLOSE_NORMAL = 1000;
+const CLOSE_TO_COME_BACK = 4000; // says to the server that this is no goodbye
 const CLOSE_UNAUTHORIZED = 4401;
 const CLOSE_NAME_TAKEN = 4423;
 const CLOSE_NEW_SESSION = 4410;
@@ -67,15 +69,14 @@ export class Link {
   /** Close for good, telling the server so that it need not wait for us. */
   close() {
     this.send({ type: 'leave' });
-    this.#drop();
+    this.#drop(CLOSE_NORMAL);
     this.#set('idle');
   }
 
-  /** Log in afresh with another token. */
+  /** Log in afresh with another token; no `leave`, or the robot would end the video. */
   login(token) {
     this.token = token;
     this.#attempt = 0;
-    this.send({ type: 'leave' });
     this.open();
   }
 
@@ -115,7 +116,7 @@ export class Link {
   }
 
   /** Forget the socket at once: on a dead network its close event may take minutes. */
-  #drop() {
+  #drop(code = CLOSE_TO_COME_BACK) {
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#deadline);
     clearInterval(this.#heartbeat);
@@ -124,7 +125,7 @@ export class Link {
     this.#answersPings = false;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    socket.close(code);
   }
 
   #take(text) {

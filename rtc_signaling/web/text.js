@@ -66,7 +66,11 @@ const ERRORS = {
   peer_unavailable: 'The robot\'s camera is not reachable through the server just now.',
   invalid_message: 'The server did not understand a message of this page.',
   forbidden_client_id: 'The server did not accept this viewer\'s name; a new one is taken.',
-  timeout: 'The server waited too long for this page.',
+  timeout: 'The server waited too long for an answer of this page.',
+  invalid_json: 'The server did not understand a message of this page.',
+  invalid_state: 'The server did not expect a message of this page.',
+  ambiguous_target: 'The server does not know which camera is meant.',
+  too_many_connections: 'All places for viewers are taken: close one, or wait for a free place.',
   rate_limited: 'This page sent more than the server allows; it slows down.',
   internal: 'The server has an internal problem.',
   webrtc: 'The browser refused a step of setting up video.',
@@ -131,7 +135,8 @@ function sentences(state, detail, picture, host) {
     case 'frozen':
       return FROZEN[picture.frozen];
     case 'reconnecting':
-      return [flows ? 'Server lost; the video goes on.' : 'Server lost, and no video comes.',
+      if (flows) return ['Server lost; the video goes on.', ''];
+      return ['Server lost, and no video comes.',
         cause === 'lost' ? '' : CONNECTING[cause]?.(host, error).join(' ') ?? ''];
     case 'refused':
       return cause === 'no_token' ? ['This robot asks for an access token.', '']

@@ -144,7 +144,8 @@ function refresh() {
   const frozen = frozen_ms > 0 ? frozenCause() : null;
   const words = describe(detail, { shown, frozen }, client.host);
 
-  if (root.dataset.state !== words.state) root.dataset.state = words.state;
+  root.dataset.state = words.state;
+  root.dataset.cause = detail.cause ?? '';
   root.toggleAttribute('data-picture', shown);
   root.toggleAttribute('data-frozen', shown && frozen !== null);
   const well = shown && words.state === 'live' && !detail.cause;
@@ -154,7 +155,7 @@ function refresh() {
   showText('hint', words.hint);
   showText('countdown', countdown(detail.retryAt));
   showText('frozen', shown && frozen ? `frozen for ${(frozen_ms / 1000).toFixed(1)} s` : '');
-  showText('camera', detail.name ?? '');
+  if (detail.name || !shown) showText('camera', detail.name ?? '');
   showText('figures', shown && !frozen ? figures() : '');
   showForms(words.state, detail);
   document.title = `${words.pill} · rtc_signaling`;
