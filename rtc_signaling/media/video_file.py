@@ -21,6 +21,14 @@ Frames = Generator[tuple[float, Pixels], None, None]
 class VideoFileError(MediaError):
     """Say which file cannot be played, why, and what to do."""
 
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(path, reason)
+
+    def __str__(self) -> str:
+        return f'{self.path}: {self.reason}'
+
 
 class VideoFile:
     """Play a video file over and over.
@@ -67,7 +75,7 @@ class VideoFile:
                     yield start_s + time_s, bgr
                     end_s = start_s + time_s + 1 / self.rate_hz
             if end_s == start_s:
-                raise VideoFileError(f'{self.path}: no picture is in it; choose another file')
+                raise VideoFileError(self.path, 'there is no picture in it; choose another file')
             start_s = end_s
 
     def _once(self) -> Frames:
@@ -89,13 +97,13 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the file's first video; FFmpeg's errors in the body are turned into ours."""
     # FFmpeg would also open URLs, devices and folders.
     if not path.is_file():
-        raise VideoFileError(f'{path}: there is no such file; check the path')
+        raise VideoFileError(path, 'there is no such file; check the path')
     try:
         with av.open(str(path.absolute())) as container:
             if not container.streams.video:
-                raise VideoFileError(f'{path}: there is no video in it; choose another file')
+                raise VideoFileError(path, 'there is no video in it; choose another file')
             yield container, container.streams.video[0]
     except av.FFmpegError as error:
         raise VideoFileError(
-            f'{path}: cannot be played as video ({error.strerror}); choose another file'
+            path, f'cannot be played as video ({error.strerror}); choose another file'
         ) from error
