@@ -10,6 +10,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from rtc_signaling.ros.transport import image_transport_environment
+
 PACKAGE = 'rtc_signaling'
 SHARE = Path(get_package_share_directory(PACKAGE))
 
@@ -61,9 +63,6 @@ def generate_launch_description():
             remappings=images,
             condition=IfCondition(LaunchConfiguration('test_camera')),
             # Without it most large images are lost on their way (see the file).
-            additional_env={
-                name: str(SHARE / 'config' / 'fastdds_images.xml')
-                for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-            },
+            additional_env=image_transport_environment(SHARE / 'config'),
         ),
     ])

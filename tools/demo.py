@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 from types import FrameType
 
+from rtc_signaling.ros.transport import image_transport_environment
 from rtc_signaling.tokens import load
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -61,12 +62,9 @@ class Demo:
         self._stopping = True
 
     def _start(self, name: str, parameters: list[str]) -> None:
-        profile = str(REPOSITORY / 'config' / 'fastdds_images.xml')
         environment = {
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            # Of both names, as Fast DDS 2 (Jazzy) and 3 (Kilted) each read one.
-            'FASTRTPS_DEFAULT_PROFILES_FILE': profile,
-            'FASTDDS_DEFAULT_PROFILES_FILE': profile,
+            **image_transport_environment(REPOSITORY / 'config'),
             **os.environ,
         }
         arguments = [argument for value in parameters for argument in ('-p', value)]
@@ -111,12 +109,11 @@ class Demo:
         return 0
 
     def _stop(self) -> None:
-        for process in self._processes.values():
+        """Stop the processes, the last one first, so that none misses another."""
+        for name, process in reversed(self._processes.items()):
             process.send_signal(signal.SIGINT)
-        deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        for name, process in self._processes.items():
             try:
-                process.wait(max(0.0, deadline_s - time.monotonic()))
+                process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 sys.stderr.write(f'{name} did not stop, so it was killed\n')
                 process.kill()
