@@ -52,6 +52,11 @@ const CLOSED = {
   4423: 'The name of this viewer is taken by somebody else.',
 };
 
+const GONE = [
+  'The robot\'s camera is gone. Waiting for it to come back …',
+  'The server runs, but the robot\'s camera has left it.',
+];
+
 const FROZEN = {
   none: ['No new picture is coming.', ''],
   camera: [
@@ -119,10 +124,7 @@ function sentences(state, detail, picture, host) {
     case 'authenticating':
       return ['Logging in …', ''];
     case 'waiting':
-      if (cause === 'lost') {
-        return ['The robot\'s camera is gone. Waiting for it to come back …',
-          'The server runs, but the robot\'s camera has left it.'];
-      }
+      if (cause === 'lost') return GONE;
       return ['Waiting for the robot\'s camera …',
         'The server runs, but no camera is connected to it yet.'];
     case 'negotiating':
@@ -133,7 +135,7 @@ function sentences(state, detail, picture, host) {
       }
       return ['Live.', ''];
     case 'frozen':
-      return FROZEN[picture.frozen];
+      return cause === 'sender_left' ? GONE : FROZEN[picture.frozen];
     case 'reconnecting':
       if (flows) return ['Server lost; the video goes on.', ''];
       return ['Server lost, and no video comes.',
