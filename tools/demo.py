@@ -35,7 +35,7 @@ class Demo:
         self._stopping = False
         self._token_file = f'{self._home.name}/tokens.json'
         token_file = f'auth.token_file:={self._token_file}'
-        clip = REPOSITORY / 'rtc_signaling' / 'clips' / 'parking_lot.mp4'
+        clip = REPOSITORY / 'rtc_signaling' / 'clips' / 'walking.mp4'
         self._arguments = {
             'signaling_server': ['host:=127.0.0.1', f'port:={port}', token_file],
             'test_camera': [] if synthetic else [f'video_file:={clip}'],
