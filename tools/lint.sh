@@ -18,11 +18,11 @@ else
     echo 'shellcheck is not installed: the shell scripts were not checked'
 fi
 if command -v node >/dev/null; then
-    # A module is only read as one from standard input, whatever its name ends in. find itself
-    # succeeds whatever a command of its `-exec ... ;` returns, hence the `+`.
-    check 'node --check' find rtc_signaling/web test '(' -name '*.js' -o -name '*.mjs' ')' \
-        -exec sh -euc 'for module; do node --input-type=module --check <"$module" ||
-            { echo "in $module"; exit 1; }; done' sh {} +
+    # A module is only read as one from standard input, whatever its name ends in.
+    modules=$(find rtc_signaling/web test -name '*.js' -o -name '*.mjs')
+    for module in $modules; do
+        check "node --check $module" node --input-type=module --check <"$module"
+    done
 else
     echo 'node is not installed: the modules of the page were not checked'
 fi

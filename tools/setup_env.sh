@@ -17,17 +17,17 @@ main() {
     venv=$1
     kind=$2
     cd "$(dirname -- "$0")/.."
-    case $kind in
-        run) requirements='build run' ;;
-        test) requirements='build run test' ;;
-        *) fail "the second argument is '$kind'; it has to be run or test" ;;
-    esac
     ros=
     if [ -n "${AMENT_PREFIX_PATH:-}" ] && [ -n "${ROS_DISTRO:-}" ]; then
         ros=$ROS_DISTRO
-    else
-        requirements="$requirements ros"
     fi
+    case $kind-${ros:+ros} in
+        run-) requirements='build run ros' ;;
+        run-ros) requirements='build run' ;;
+        test-) requirements='build run ros test pytest' ;;
+        test-ros) requirements='build run test pytest-ros' ;;
+        *) fail "the second argument is '$kind'; it has to be run or test" ;;
+    esac
     stamp=$venv/.ready-$kind
     if [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint)" ]; then
         return
@@ -37,6 +37,9 @@ main() {
     install_requirements
     install_package
     fingerprint >"$stamp"
+    if [ "$kind" = test ]; then
+        cp "$stamp" "$venv/.ready-run"
+    fi
 }
 
 # Everything that the environment depends on, in one line. Only what is quick to find out.
@@ -183,10 +186,16 @@ link() {
     ln -sfn "$PWD/$1" "$venv/$2"
 }
 
+# Quiet when it works: pip warns of other packages on the machine that concern nobody here.
 pip_install() {
-    "$venv/bin/python3" -m pip install --quiet --no-input --disable-pip-version-check "$@" \
-        </dev/null || fail "pip could not install into $venv (its own message is above)." \
-        'A package index has to be reachable the first time; run make again.'
+    log=$venv/.pip.log
+    if ! "$venv/bin/python3" -m pip install --no-input --disable-pip-version-check "$@" \
+        </dev/null >"$log" 2>&1
+    then
+        tail -n 15 "$log" >&2
+        fail "pip could not install into $venv (its last lines are above, all are in $log)." \
+            'A package index has to be reachable the first time; run make again.'
+    fi
 }
 
 say() {
