@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -23,19 +22,13 @@ from sensor_msgs.msg import Image
 from rtc_signaling.config import TestCameraConfig, parameters
 from rtc_signaling.media.frames import FROM_BGR, to_i420
 from rtc_signaling.media.scene import CORNERS, read_corners, read_index
+from rtc_signaling.ros.transport import image_transport_environment
 
 # rclpy's message support imports lark, which imports the deprecated sre_parse.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / 'rtc_signaling' / 'clips' / 'walking.mp4'
-PROFILE = ROOT / 'config' / 'fastdds_images.xml'
-# Jazzy (rclpy 7) brings Fast DDS 2, which knows the old name only; Kilted warns of the old name.
-PROFILE_VARIABLE = (
-    'FASTRTPS_DEFAULT_PROFILES_FILE'
-    if int(version('rclpy').split('.')[0]) < 8
-    else 'FASTDDS_DEFAULT_PROFILES_FILE'
-)
 DOMAIN_ID = 71
 # Starting takes about 1 s; this is for a busy machine.
 DEADLINE_S = 30.0
@@ -49,8 +42,7 @@ def camera(*settings):
         'PYTHONPATH': str(ROOT),
         'ROS_DOMAIN_ID': str(DOMAIN_ID),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        PROFILE_VARIABLE: str(PROFILE),
-    }
+    } | image_transport_environment(ROOT / 'config')
     arguments = [item for setting in settings for item in ('-p', setting)]
     process = subprocess.Popen(
         [sys.executable, '-c', RUN, '--ros-args', *arguments],
