@@ -200,8 +200,11 @@ class SignalingServer:
         role = _query(request).get('role', RECEIVER)
         if not self._core.has_room(role):
             self._metrics.errors['too_many_connections'] += 1
+            # Quoted and cut: the role is whatever somebody wrote into a URL.
             logger.warning(
-                'refused a %s: all %d places are taken', role, self._config.max_connections
+                'refused a client, role %.20r: all %d places are taken',
+                role,
+                self._config.max_connections,
             )
             return plain(HTTPStatus.SERVICE_UNAVAILABLE, 'all places are taken')
         return None
