@@ -45,10 +45,13 @@ class ClientConnection(ServerConnection):
         """Take one event of the protocol: the request, or a frame."""
         if isinstance(event, Request) or event.opcode not in _DATA:
             super().process_event(event)
+        elif self.client is None:
+            # It came before the request was answered: no real client sends that.
+            self.transport.abort()
         elif self.protocol.state is OPEN:
-            self._take(event)
+            self._take(event, self.client)
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame, client: Client) -> None:
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
         self._fragments.append(bytes(frame.data))
@@ -57,13 +60,9 @@ class ClientConnection(ServerConnection):
         elif frame.fin:
             data = b''.join(self._fragments)
             self._fragments.clear()
-            self._deliver(data)
+            self._deliver(data, client)
 
-    def _deliver(self, data: bytes) -> None:
-        if self.client is None:
-            # Frames that came before the handshake was answered: no real client sends those.
-            self.transport.abort()
-            return
+    def _deliver(self, data: bytes, client: Client) -> None:
         if not self._is_text:
             self.start_closing(UNSUPPORTED_DATA, 'messages are text')
             return
@@ -72,7 +71,7 @@ class ClientConnection(ServerConnection):
         except UnicodeDecodeError:
             self.start_closing(INVALID_DATA, 'messages are UTF-8')
             return
-        self._signaling.receive(self.client, text)
+        self._signaling.receive(client, text)
 
     def send_now(self, data: bytes) -> bool:
         """Write a text message without waiting; return whether it could be written."""
