@@ -26,19 +26,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line('filterwarnings', "ignore:module 'sre_:DeprecationWarning")
 
 
-@pytest.fixture(autouse=True)
-def _asyncio_debug(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn the debug mode on for every loop that this process makes, that of LoopThread too."""
-    monkeypatch.setenv('PYTHONASYNCIODEBUG', '1')
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine function as a test; what goes wrong behind its back fails it too."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
-    asyncio.run(_run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})))
+    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    asyncio.run(_run(test), debug=True)
     return True
 
 
