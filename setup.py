@@ -44,11 +44,12 @@ def interpreter():
     the system's Python, which would become that line: the nodes would not find them. pip writes
     its own first line and does not ask.
     """
-    environment = os.environ.get('VIRTUAL_ENV')
-    if sys.prefix != sys.base_prefix:
+    # Not sys.prefix: colcon overrides it.
+    if Path(sys.executable).parents[1].joinpath('pyvenv.cfg').exists():
         return sys.executable
-    if environment and Path(environment, 'bin', 'python3').exists():
-        return f'{environment}/bin/python3'
+    activated = os.environ.get('VIRTUAL_ENV')
+    if activated and Path(activated, 'bin', 'python3').exists():
+        return f'{activated}/bin/python3'
     return '/usr/bin/env python3'
 
 
