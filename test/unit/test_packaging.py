@@ -76,7 +76,10 @@ def by_pip(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     offline = ['--no-deps', '--no-index']
     run(*pip, 'wheel', *offline, '--no-build-isolation', '-w', prefix / 'wheel', '.', cwd=source)
     (wheel,) = prefix.glob('wheel/*.whl')
-    run(*pip, '--python', prefix / 'bin' / 'python', 'install', *offline, wheel)
+    # With PYTHONPATH, pip might find the package in a sourced workspace and call it installed.
+    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    python = prefix / 'bin' / 'python'
+    run(*pip, '--python', python, 'install', *offline, wheel, env=environment)
     return prefix
 
 
