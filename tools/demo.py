@@ -64,8 +64,8 @@ class Demo:
     def _start(self, name: str, parameters: list[str]) -> None:
         environment = {
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            **image_transport_environment(REPOSITORY / 'config'),
             **os.environ,
+            **image_transport_environment(REPOSITORY / 'config'),
         }
         arguments = [argument for value in parameters for argument in ('-p', value)]
         self._processes[name] = subprocess.Popen(
