@@ -4,65 +4,71 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
 from rtc_signaling.ros.transport import image_transport_environment
 
 PACKAGE = 'rtc_signaling'
-SHARE = Path(get_package_share_directory(PACKAGE))
+CONFIG = Path(get_package_share_directory(PACKAGE)) / 'config'
 
 
 def generate_launch_description():
-    params_file = LaunchConfiguration('params_file')
-    port = LaunchConfiguration('port')
-    image_topic = LaunchConfiguration('image_topic')
-    images = [('camera/image_raw', image_topic)]
-    return LaunchDescription([
-        DeclareLaunchArgument(
-            'params_file',
-            default_value=str(SHARE / 'config' / 'params.yaml'),
-            description='YAML file with the parameters of all nodes',
-        ),
-        DeclareLaunchArgument(
-            'port',
-            default_value='8765',
-            description='TCP port of the signaling server and of the viewer page',
-        ),
-        DeclareLaunchArgument(
-            'image_topic',
-            default_value='/camera/image_raw',
-            description='topic of the camera (sensor_msgs/Image)',
-        ),
-        DeclareLaunchArgument(
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                'params_file',
+                default_value=str(CONFIG / 'params.yaml'),
+                description='YAML file with the parameters of all nodes',
+            ),
+            DeclareLaunchArgument(
+                'port',
+                default_value='',
+                description='TCP port of the signaling server and of the viewer page; '
+                'empty: as params_file says (8765 if it says nothing)',
+            ),
+            DeclareLaunchArgument(
+                'image_topic',
+                default_value='camera/image_raw',
+                description='Topic of the camera (sensor_msgs/msg/Image)',
+            ),
+            DeclareLaunchArgument(
+                'test_camera',
+                default_value='false',
+                description='true: run test_camera as well, a synthetic scene on image_topic',
+            ),
+            OpaqueFunction(function=_nodes),
+        ]
+    )
+
+
+def _nodes(context):
+    """Return the nodes; a function, because only here an argument can be seen to be empty."""
+    params_file = Path(LaunchConfiguration('params_file').perform(context)).expanduser()
+    if not params_file.is_file():  # launch_ros would warn, and start without it
+        raise FileNotFoundError(f'params_file is {str(params_file)!r}: there is no such file')
+    server_overrides, sender_overrides = [], []
+    if LaunchConfiguration('port').perform(context):
+        server_overrides = [{'port': LaunchConfiguration('port')}]
+        sender_overrides = [{'server_url': ['ws://127.0.0.1:', LaunchConfiguration('port')]}]
+    images = [('camera/image_raw', LaunchConfiguration('image_topic'))]
+    return [
+        _node('signaling_server', [params_file, *server_overrides]),
+        _node('camera_sender', [params_file, *sender_overrides], remappings=images),
+        _node(
             'test_camera',
-            default_value='false',
-            description='true: publish a synthetic camera on image_topic as well',
-        ),
-        Node(
-            package=PACKAGE,
-            executable='signaling_server',
-            output='screen',
-            parameters=[params_file, {'port': ParameterValue(port, value_type=int)}],
-        ),
-        Node(
-            package=PACKAGE,
-            executable='camera_sender',
-            output='screen',
-            parameters=[params_file, {'server_url': ['ws://127.0.0.1:', port]}],
-            remappings=images,
-        ),
-        Node(
-            package=PACKAGE,
-            executable='test_camera',
-            output='screen',
-            parameters=[params_file],
+            [params_file],
             remappings=images,
             condition=IfCondition(LaunchConfiguration('test_camera')),
             # Without it most large images are lost on their way (see the file).
-            additional_env=image_transport_environment(SHARE / 'config'),
+            additional_env=image_transport_environment(CONFIG),
         ),
-    ])
+    ]
+
+
+def _node(name, parameters, **options):
+    return Node(
+        package=PACKAGE, executable=name, parameters=parameters, output='screen', **options
+    )
