@@ -67,8 +67,18 @@ setup(
     cmdclass={'install': Install},
     options={'build_scripts': {'executable': interpreter()}},
     python_requires='>=3.11',
-    install_requires=['aiortc>=1.14', 'av', 'msgspec>=0.19', 'numpy', 'websockets>=16'],
+    install_requires=[
+        'aiortc>=1.14',
+        'av',
+        'msgspec>=0.19',
+        'numpy',
+        'prometheus-client>=0.19',
+        'pyjwt>=2.7',
+        'websockets>=16',
+    ],
     extras_require={
+        # The server runs without it, only slower.
+        'speed': ['uvloop>=0.19'],
         # What an installation of ROS 2 brings, as wheels of the real rclpy.
         'ros': [
             'opencv-python-headless',
