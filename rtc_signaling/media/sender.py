@@ -122,20 +122,20 @@ class CameraSender:
             try:
                 async with contextlib.aclosing(self._client.messages()) as incoming:
                     async for message in incoming:
-                        self._refusal = ''
                         self._take(message)
             except RefusedError as error:
                 if error.close_code == REPLACED:
                     raise
                 if str(error) != self._refusal:
                     logger.error(
-                        '%s; trying again every %.0f s', error, self._config.reconnect_max_s
+                        '%s; trying again every %g s', error, self._config.reconnect_max_s
                     )
                 self._refusal = str(error)
             await asyncio.sleep(self._config.reconnect_max_s)
 
     def _take(self, message: FromServer) -> None:
         if isinstance(message, Connected):
+            self._refusal = ''
             self._server_ice = message.ice_servers
         elif isinstance(message, Offer):
             self._take_offer(message)
@@ -146,7 +146,8 @@ class CameraSender:
         elif isinstance(message, PeerLeft) and message.reason == 'left':
             # Of a viewer whose connection was only lost the video goes on, while it is received.
             self._drop(message.client_id)
-        elif isinstance(message, Error):
+        elif isinstance(message, Error) and self._client.connected:
+            # What comes before the welcome is a refusal, and reported as one.
             logger.warning('the server says %s: %s', message.code, message.message)
 
     def _take_offer(self, offer: Offer) -> None:
