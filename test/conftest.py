@@ -17,6 +17,7 @@ import pytest
 
 # A whole test that talks over sockets takes a second or two; this is for a busy machine.
 ASYNC_DEADLINE_S = 60.0
+GRACE_S = 2.0
 
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
@@ -45,6 +46,9 @@ async def _run(test: Coroutine[Any, Any, None]) -> None:
     async with asyncio.timeout(ASYNC_DEADLINE_S):
         await test
     left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        # aiortc's tasks need a moment more to see that their connection is closed.
+        _, left = await asyncio.wait(left, timeout=GRACE_S)
     assert not left, f'tasks that were left behind: {left}'
     assert not reports, f'errors that nobody caught: {reports}'
 

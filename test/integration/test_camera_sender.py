@@ -1,0 +1,407 @@
+"""The camera sender with a real server and real WebRTC viewers, all on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+
+import aioice.ice
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+from fakes import DEADLINE_S, TOKENS, FakeImage, scene_image, until, welcomed, wire_client
+
+from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
+from rtc_signaling.config import SenderConfig, ServerConfig
+from rtc_signaling.errors import RefusedError
+from rtc_signaling.media.scene import CORNERS, read_corners, read_index
+from rtc_signaling.media.sender import CameraSender
+from rtc_signaling.media.track import Camera
+from rtc_signaling.server import SignalingServer
+
+# A server that can be killed: it has to be a process of its own.
+SERVER_PROGRAM = """
+import asyncio, sys
+from rtc_signaling.auth import OpenAuthenticator
+from rtc_signaling.config import ServerConfig
+from rtc_signaling.server import SignalingServer
+
+async def serve():
+    config = ServerConfig(host='127.0.0.1', port=int(sys.argv[1]))
+    async with SignalingServer(config, OpenAuthenticator()).run() as server:
+        print(server.port, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(serve())
+"""
+
+
+@pytest.fixture(autouse=True)
+def _addresses_as_before(monkeypatch):
+    """Undo what a sender does to aioice in this process."""
+    monkeypatch.setattr(aioice.ice, 'get_host_addresses', aioice.ice.get_host_addresses)
+
+
+class Sending:
+    """Hold a running sender, with its camera and the figures that it reported."""
+
+    def __init__(self):
+        self.camera = Camera()
+        self.snapshots = []
+
+    @property
+    def now(self):
+        return self.snapshots[-1]
+
+    async def film(self):
+        """Be the driver: an image of the scene, 30 times a second."""
+        index = 0
+        while True:
+            self.camera.put(scene_image(index), index * 33_333_333)
+            index += 1
+            await asyncio.sleep(1 / 30)
+
+
+@contextlib.asynccontextmanager
+async def sending(port, *, token=lambda: None, film=True, **settings):
+    """Run a camera sender; yields once the server has let it in, if it does."""
+    config = SenderConfig(
+        server_url=f'ws://127.0.0.1:{port}', ice_addresses=('127.0.0.1',),
+        **{'reconnect_min_s': 0.05, 'reconnect_max_s': 0.2} | settings,
+    )  # fmt: skip
+    result = Sending()
+    sender = CameraSender(config, result.camera, token, result.snapshots.append)
+    async with sender.run():
+        driver = asyncio.create_task(result.film() if film else asyncio.sleep(0))
+        try:
+            await until(
+                lambda: result.snapshots and (result.now.linked or result.now.refusal), 'linked'
+            )
+            yield result
+        finally:
+            driver.cancel()
+            await asyncio.gather(driver, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def serving(tokens=None):
+    config = ServerConfig(host='127.0.0.1', port=0)
+    authenticator = OpenAuthenticator() if tokens is None else TokenAuthenticator(tokens)
+    async with SignalingServer(config, authenticator).run() as server:
+        yield server
+
+
+class Viewer:
+    """Be a WebRTC viewer on a signaling connection."""
+
+    def __init__(self, client):
+        self.client = client
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.receiver = self.connection.addTransceiver('video', direction='recvonly').receiver
+
+    async def offer(self):
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        await self.client.send(type='offer', sdp=self.connection.localDescription.sdp)
+
+    async def answer(self):
+        """Return the next answer's SDP; the camera's coming and going may be told before."""
+        while (message := await self.client.receive())['type'] in ('peer_joined', 'peer_left'):
+            pass
+        assert message['type'] == 'answer'
+        return message['sdp']
+
+    async def take_answer(self):
+        await self.connection.setRemoteDescription(
+            RTCSessionDescription(await self.answer(), 'answer')
+        )
+
+    async def join(self):
+        await self.offer()
+        await self.take_answer()
+
+    async def picture(self):
+        """Return the next picture, BGR."""
+        async with asyncio.timeout(DEADLINE_S):
+            frame = await self.receiver.track.recv()
+        return frame.to_ndarray(format='bgr24')
+
+    async def watch(self, count=3):
+        """Return the indices of the next pictures, which have to be of the scene."""
+        indices = []
+        while len(indices) < count:
+            picture = await self.picture()
+            assert read_corners(picture) == CORNERS
+            indices.append(read_index(picture))
+        assert None not in indices
+        return indices
+
+    async def close(self):
+        await self.connection.close()
+
+    def vanish(self):
+        """Fall silent from one moment to the next, as a machine without power does."""
+        self.client.socket.transport.abort()
+        for protocol in self.receiver.transport.transport._connection._protocols:
+            protocol.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def viewing(port, **arguments):
+    """Connect a viewer that has not made its offer yet."""
+    async with wire_client(port, role='receiver', **arguments) as client:
+        await client.expect('connected')
+        viewer = Viewer(client)
+        try:
+            yield viewer
+        finally:
+            await viewer.close()
+
+
+@contextlib.asynccontextmanager
+async def server_process(port=0):
+    """Run a server in a process of its own; yields the process and its port."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, '-c', SERVER_PROGRAM, str(port), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            line = await process.stdout.readline()
+        yield process, int(line)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_moving_pictures_arrive_in_the_right_colours():
+    async with serving() as server, sending(server.port) as sender:
+        async with viewing(server.port) as viewer:
+            await viewer.join()
+            indices = await viewer.watch(10)
+            assert indices == sorted(set(indices))
+            assert viewer.connection.connectionState == 'connected'
+            await until(lambda: sender.now.viewers_connected == 1, 'counted')
+            assert sender.now.viewers == 1
+        # A connection that is closed in order is a goodbye.
+        await until(lambda: sender.now.viewers == 0, 'let go', deadline_s=3.0)
+    assert sender.now.images_bad == 0
+    assert 10 <= sender.now.pictures_shown <= sender.now.images_received
+
+
+async def test_only_the_chosen_address_is_offered():
+    async with serving() as server, sending(server.port), viewing(server.port) as viewer:
+        await viewer.offer()
+        answer = await viewer.answer()
+        candidates = [line for line in answer.splitlines() if line.startswith('a=candidate')]
+        assert candidates
+        assert {line.split()[4] for line in candidates} == {'127.0.0.1'}
+        assert 'a=sendonly' in answer
+
+
+async def test_candidates_may_come_one_by_one_and_malformed_ones_do_no_harm():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as viewer,
+    ):
+        await viewer.client.send(type='ice_candidate', candidate='before the offer')
+        await viewer.connection.setLocalDescription(await viewer.connection.createOffer())
+        lines = viewer.connection.localDescription.sdp.splitlines(keepends=True)
+        bare = [line for line in lines if 'candidate' not in line]
+        await viewer.client.send(type='offer', sdp=''.join(bare))
+        for malformed in (
+            'x', 'candidate:1 1', 'candidate:1 1 udp many 127.0.0.1 9 typ host',
+            'candidate:1 1 udp 1 not-an-address 9 typ host',
+            'candidate:1 1 udp 1 127.0.0.1 9 typ nothing',
+            'candidate:1 1 udp 1 127.0.0.1 99999 typ host',
+            'candidate:1 1 carrier-pigeon 1 127.0.0.1 9 typ host',
+            '\0' * 20,
+        ):  # fmt: skip
+            await viewer.client.send(type='ice_candidate', candidate=malformed, sdpMid='0')
+        good = 'candidate:9 1 udp 1 127.0.0.1 9 typ host'
+        await viewer.client.send(type='ice_candidate', candidate=good, sdpMid='no such')
+        await viewer.client.send(type='ice_candidate', candidate=good, sdpMLineIndex=255)
+        for line in lines:
+            if line.startswith('a=candidate'):
+                await viewer.client.send(
+                    type='ice_candidate', candidate=line.strip().removeprefix('a='),
+                    sdpMid=None, sdpMLineIndex=None,
+                )  # fmt: skip
+        await viewer.client.send(type='ice_candidate', candidate=None)
+        await viewer.take_answer()
+        await viewer.watch()
+        assert sender.now.viewers == 1
+
+
+async def test_when_one_of_two_viewers_leaves_the_other_goes_on():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as stays,
+    ):
+        await stays.join()
+        async with viewing(server.port) as leaves:
+            await leaves.join()
+            await asyncio.gather(stays.watch(), leaves.watch())
+            await until(lambda: sender.now.viewers_connected == 2, 'both counted')
+            await leaves.client.send(type='leave')
+            await until(lambda: sender.now.viewers == 1, 'one let go', deadline_s=3.0)
+        last = (await stays.watch(1))[0]
+        assert (await stays.watch(10))[-1] > last
+
+
+async def test_a_viewer_that_vanishes_is_let_go_and_the_other_goes_on():
+    async with (
+        serving() as server,
+        sending(server.port, viewer_timeout_s=2.0) as sender,
+        viewing(server.port) as stays,
+        viewing(server.port) as vanishes,
+    ):
+        for viewer in (stays, vanishes):
+            await viewer.join()
+            await viewer.watch()
+        await until(lambda: sender.now.viewers_connected == 2, 'both counted')
+        vanishes.vanish()
+        start_s = time.monotonic()
+        keeps_watching = asyncio.create_task(stays.watch(100_000))
+        await until(lambda: sender.now.viewers == 1, 'let go', deadline_s=2.0 + 4.0)
+        assert time.monotonic() - start_s >= 1.0
+        assert not keeps_watching.done()
+        keeps_watching.cancel()
+        await asyncio.gather(keeps_watching, return_exceptions=True)
+        await stays.watch()
+
+
+@pytest.mark.parametrize(
+    'sdp',
+    [
+        '', 'garbage', 'v=0\r\n', 'v=0\r\nm=video\r\n', 'm=video 9 UDP/TLS/RTP/SAVPF 96\r\n',
+        'v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n',
+    ],
+)  # fmt: skip
+async def test_a_garbage_offer_is_the_end_of_that_viewer_alone(sdp, caplog):
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as good,
+        viewing(server.port, client_id='bad') as bad,
+    ):
+        await good.join()
+        await good.watch()
+        await bad.client.send(type='offer', sdp=sdp)
+        await until(lambda: 'viewer bad: let go' in caplog.text, 'let go')
+        await until(lambda: sender.now.viewers == 1, 'not counted any more')
+        await good.watch()
+        # It may do better the next time.
+        await bad.join()
+        await bad.watch()
+    assert 'Traceback' not in caplog.text
+
+
+async def test_a_new_offer_of_a_viewer_takes_the_place_of_its_old_one():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as viewer,
+    ):
+        await viewer.join()
+        await viewer.watch()
+        again = Viewer(viewer.client)
+        await again.join()
+        await again.watch()
+        assert sender.now.viewers == 1
+        await again.close()
+
+
+async def test_no_more_viewers_than_allowed_are_served(caplog):
+    async with (
+        serving() as server,
+        sending(server.port, max_viewers=1) as sender,
+        viewing(server.port) as first,
+        viewing(server.port, client_id='late') as late,
+    ):
+        await first.join()
+        await first.watch()
+        await late.offer()
+        await until(lambda: 'viewer late: not served' in caplog.text, 'refused')
+        assert sender.now.viewers == 1
+        await first.watch()
+        await first.client.send(type='leave')
+        await until(lambda: sender.now.viewers == 0, 'let go')
+        again = Viewer(late.client)
+        await again.join()
+        await again.watch()
+        await again.close()
+
+
+async def test_the_video_outlives_the_server_and_the_sender_comes_back():
+    async with contextlib.AsyncExitStack() as stack:
+        process, port = await stack.enter_async_context(server_process())
+        sender = await stack.enter_async_context(sending(port))
+        viewer = await stack.enter_async_context(viewing(port))
+        await viewer.join()
+        await viewer.watch()
+        process.kill()
+        await process.wait()
+        await until(lambda: not sender.now.linked, 'the loss noticed')
+        before = (await viewer.watch(1))[0]
+        assert (await viewer.watch(15))[-1] > before
+        await stack.enter_async_context(server_process(port))
+        await until(lambda: sender.now.linked, 'back')
+        newcomer = await stack.enter_async_context(viewing(port))
+        await newcomer.join()
+        await asyncio.gather(viewer.watch(), newcomer.watch())
+        assert sender.now.viewers == 2
+
+
+async def test_stopping_ends_the_viewers_video():
+    async with serving() as server, viewing(server.port) as viewer:
+        async with sending(server.port):
+            await viewer.join()
+            await viewer.watch()
+        with pytest.raises(MediaStreamError):
+            await viewer.watch(1000)
+        await until(lambda: 'camera' not in server.clients, 'gone')
+
+
+async def test_a_newer_sender_of_the_same_name_ends_the_older():
+    async with serving() as server:
+        with pytest.raises(RefusedError) as refusal:
+            async with (
+                sending(server.port, client_id='camera'),
+                welcomed(server.port, role='sender', client_id='camera'),
+            ):
+                await asyncio.sleep(DEADLINE_S)
+        assert refusal.value.close_code == 4409
+
+
+async def test_a_refused_token_is_reported_and_a_mended_one_taken_up(caplog):
+    token = 'wrong'
+    async with (
+        serving(TOKENS) as server,
+        sending(server.port, token=lambda: token, reconnect_max_s=0.3) as sender,
+    ):
+        assert 'token is missing or wrong' in sender.now.refusal
+        refused = server.snapshot().errors['unauthorized']
+        await until(lambda: server.snapshot().errors['unauthorized'] > refused, 'a next try')
+        token = TOKENS.sender
+        await until(lambda: sender.now.linked and not sender.now.refusal, 'in')
+    lines = [r for r in caplog.records if r.name == 'rtc_signaling.media.sender']
+    assert len(lines) == 1
+    assert 'wrong' not in lines[0].getMessage().replace('missing or wrong', '')
+
+
+async def test_a_bad_image_is_reported_and_a_good_one_shown_again():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as viewer,
+    ):
+        await viewer.join()
+        await viewer.watch()
+        sender.camera.put(FakeImage(240, 320, 'novel9', 960, b''), 0)
+        await until(lambda: sender.now.images_bad == 1, 'counted', deadline_s=3.0)
+        await until(lambda: not sender.now.last_error, 'forgotten')
+        await viewer.watch()
