@@ -3,6 +3,7 @@
 # With ROS sourced, an environment on top of that ROS; without, one with the wheels of rclpy.
 VENV := .venv$(if $(and $(AMENT_PREFIX_PATH),$(ROS_DISTRO)),-$(ROS_DISTRO))
 PYTEST_ARGS ?=
+DEMO_ARGS ?=
 
 # Set by a Python that runs rclpy's wheels; inherited, it would keep the environment's Python from
 # finding its own libraries.
@@ -13,6 +14,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 help:
 	@echo 'make demo    show a video in the browser: camera, signaling server and sender; Ctrl-C ends it'
+	@echo '             (DEMO_ARGS=--help lists its options)'
 	@echo 'make test    run every test; PYTEST_ARGS="-k name" chooses some'
 	@echo 'make lint    check style, types, shell scripts and the page'"'"'s modules'
 	@echo 'make env     only make the environment ($(VENV)) that the others need'
@@ -21,9 +23,10 @@ help:
 env:
 	@tools/setup_env.sh $(VENV) run
 
-# `exec`, so that Ctrl-C reaches the demo itself, once, and no shell in between.
+# `exec`, so that Ctrl-C reaches the demo itself, once, and no shell in between. make waits for it
+# without a word, and then reports the interrupt to the shell as any interrupted program does (130).
 demo: env
-	@exec $(VENV)/bin/python3 tools/demo.py
+	@exec $(VENV)/bin/python3 tools/demo.py $(DEMO_ARGS)
 
 test: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 test:
