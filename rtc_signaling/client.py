@@ -10,10 +10,16 @@ from typing import Any
 from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
+from websockets.uri import parse_uri
 
 from rtc_signaling.backoff import Backoff
-from rtc_signaling.errors import ConnectionFailedError, ProtocolError, RefusedError
+from rtc_signaling.errors import (
+    ConfigurationError,
+    ConnectionFailedError,
+    ProtocolError,
+    RefusedError,
+)
 from rtc_signaling.messages import (
     Connected,
     Decoder,
@@ -48,6 +54,9 @@ class SignalingClient:
             new token is taken up without a restart. It may raise ConfigurationError.
         backoff: How long to wait between attempts.
         on_link: Called in the loop when the link came up (True) or was lost (False).
+
+    Raises:
+        ConfigurationError: `url` is no address that one could connect to.
     """
 
     def __init__(
@@ -63,6 +72,10 @@ class SignalingClient:
         name = f'&client_id={quote(client_id)}' if client_id else ''
         self._url = url
         self._request_url = f'{url}{"" if "/" in url[6:] else "/"}?role={role}{name}'
+        try:
+            parse_uri(self._request_url)
+        except (InvalidURI, ValueError) as error:
+            raise ConfigurationError('server_url', url, f'cannot be used: {error}') from error
         self._read_token = read_token
         self._backoff = backoff or Backoff(0.5, 30.0, random.uniform)
         self._on_link = on_link
@@ -129,7 +142,8 @@ class SignalingClient:
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd is not None else 1006
             self._check_close(code, refusal or str(error))
-        except (OSError, InvalidHandshake, InvalidMessage, TimeoutError, EOFError) as error:
+        # UnicodeError: the host's name is none, such as `robot..local`.
+        except (OSError, InvalidHandshake, InvalidMessage, EOFError, UnicodeError) as error:
             raise ConnectionFailedError(
                 f'cannot reach the signaling server at {self._url}: {error or "timed out"}'
             ) from error
