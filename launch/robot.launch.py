@@ -50,9 +50,13 @@ def _nodes(context):
     if not params_file.is_file():  # launch_ros would warn, and start without it
         raise FileNotFoundError(f'params_file is {str(params_file)!r}: there is no such file')
     server_overrides, sender_overrides = [], []
-    if LaunchConfiguration('port').perform(context):
-        server_overrides = [{'port': LaunchConfiguration('port')}]
-        sender_overrides = [{'server_url': ['ws://127.0.0.1:', LaunchConfiguration('port')]}]
+    port = LaunchConfiguration('port').perform(context)
+    if port:
+        # Both nodes have to know it, so it cannot be 0, for any that is free.
+        if not (port.isdecimal() and 1 <= int(port) <= 65535):
+            raise ValueError(f'port is {port!r}: it must be a number from 1 to 65535')
+        server_overrides = [{'port': int(port)}]
+        sender_overrides = [{'server_url': f'ws://127.0.0.1:{int(port)}'}]
     images = [('camera/image_raw', LaunchConfiguration('image_topic'))]
     return [
         _node('signaling_server', [params_file, *server_overrides]),
