@@ -1,4 +1,4 @@
-"""Stand-ins for the world around the package: images, clients on a wire."""
+"""Stand-ins for the world around the package: images, clients on a wire, WebRTC viewers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from rtc_signaling.auth import Tokens
-from rtc_signaling.media.scene import Scene
+from rtc_signaling.media.scene import CORNERS, Scene, read_corners, read_index
 
 DEADLINE_S = 10.0
 TOKENS = Tokens(sender='the-token-of-the-robot', receiver='the-token-of-viewers')
@@ -95,3 +96,69 @@ async def welcomed(port, **arguments):
     """Connect a WireClient that was let in; yields it with its welcome."""
     async with wire_client(port, **arguments) as client:
         yield client, await client.expect('connected')
+
+
+class Viewer:
+    """Be a WebRTC viewer on a signaling connection."""
+
+    def __init__(self, client):
+        self.client = client
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.receiver = self.connection.addTransceiver('video', direction='recvonly').receiver
+
+    async def offer(self):
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        await self.client.send(type='offer', sdp=self.connection.localDescription.sdp)
+
+    async def answer(self):
+        """Return the next answer's SDP; the camera's coming and going may be told before."""
+        while (message := await self.client.receive())['type'] in ('peer_joined', 'peer_left'):
+            pass
+        assert message['type'] == 'answer'
+        return message['sdp']
+
+    async def take_answer(self):
+        await self.connection.setRemoteDescription(
+            RTCSessionDescription(await self.answer(), 'answer')
+        )
+
+    async def join(self):
+        await self.offer()
+        await self.take_answer()
+
+    async def picture(self):
+        """Return the next picture, BGR."""
+        async with asyncio.timeout(DEADLINE_S):
+            frame = await self.receiver.track.recv()
+        return frame.to_ndarray(format='bgr24')
+
+    async def watch(self, count=3):
+        """Return the indices of the next pictures, which have to be of the scene."""
+        indices = []
+        while len(indices) < count:
+            picture = await self.picture()
+            assert read_corners(picture) == CORNERS
+            indices.append(read_index(picture))
+        assert None not in indices
+        return indices
+
+    async def close(self):
+        await self.connection.close()
+
+    def vanish(self):
+        """Fall silent from one moment to the next, as a machine without power does."""
+        self.client.socket.transport.abort()
+        for protocol in self.receiver.transport.transport._connection._protocols:
+            protocol.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def viewing(port, **arguments):
+    """Connect a viewer that has not made its offer yet."""
+    async with wire_client(port, role='receiver', **arguments) as client:
+        await client.expect('connected')
+        viewer = Viewer(client)
+        try:
+            yield viewer
+        finally:
+            await viewer.close()

@@ -9,14 +9,12 @@ import time
 
 import aioice.ice
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
-from fakes import DEADLINE_S, TOKENS, FakeImage, scene_image, until, welcomed, wire_client
+from fakes import DEADLINE_S, TOKENS, FakeImage, Viewer, scene_image, until, viewing, welcomed
 
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
 from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.errors import RefusedError
-from rtc_signaling.media.scene import CORNERS, read_corners, read_index
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.server import SignalingServer
@@ -91,72 +89,6 @@ async def serving(tokens=None):
     authenticator = OpenAuthenticator() if tokens is None else TokenAuthenticator(tokens)
     async with SignalingServer(config, authenticator).run() as server:
         yield server
-
-
-class Viewer:
-    """Be a WebRTC viewer on a signaling connection."""
-
-    def __init__(self, client):
-        self.client = client
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.receiver = self.connection.addTransceiver('video', direction='recvonly').receiver
-
-    async def offer(self):
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        await self.client.send(type='offer', sdp=self.connection.localDescription.sdp)
-
-    async def answer(self):
-        """Return the next answer's SDP; the camera's coming and going may be told before."""
-        while (message := await self.client.receive())['type'] in ('peer_joined', 'peer_left'):
-            pass
-        assert message['type'] == 'answer'
-        return message['sdp']
-
-    async def take_answer(self):
-        await self.connection.setRemoteDescription(
-            RTCSessionDescription(await self.answer(), 'answer')
-        )
-
-    async def join(self):
-        await self.offer()
-        await self.take_answer()
-
-    async def picture(self):
-        """Return the next picture, BGR."""
-        async with asyncio.timeout(DEADLINE_S):
-            frame = await self.receiver.track.recv()
-        return frame.to_ndarray(format='bgr24')
-
-    async def watch(self, count=3):
-        """Return the indices of the next pictures, which have to be of the scene."""
-        indices = []
-        while len(indices) < count:
-            picture = await self.picture()
-            assert read_corners(picture) == CORNERS
-            indices.append(read_index(picture))
-        assert None not in indices
-        return indices
-
-    async def close(self):
-        await self.connection.close()
-
-    def vanish(self):
-        """Fall silent from one moment to the next, as a machine without power does."""
-        self.client.socket.transport.abort()
-        for protocol in self.receiver.transport.transport._connection._protocols:
-            protocol.transport.abort()
-
-
-@contextlib.asynccontextmanager
-async def viewing(port, **arguments):
-    """Connect a viewer that has not made its offer yet."""
-    async with wire_client(port, role='receiver', **arguments) as client:
-        await client.expect('connected')
-        viewer = Viewer(client)
-        try:
-            yield viewer
-        finally:
-            await viewer.close()
 
 
 @contextlib.asynccontextmanager
