@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 from collections.abc import Coroutine, Generator
 from typing import Any
@@ -25,6 +26,8 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 def pytest_configure(config: pytest.Config) -> None:
     # rclpy's message support imports lark, which imports the deprecated sre_parse.
     config.addinivalue_line('filterwarnings', "ignore:module 'sre_:DeprecationWarning")
+    # With ROS, pytest loads plugins of launch, which makes every logger one that caplog misses.
+    logging.setLoggerClass(logging.Logger)
 
 
 @pytest.hookimpl(tryfirst=True)
