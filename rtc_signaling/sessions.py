@@ -253,6 +253,8 @@ class SignalingCore:
     def _guard(
         self, client: Client, action: Callable[[], list[Effect]], message: Message | None = None
     ) -> list[Effect]:
+        if client.state is PeerState.CLOSED:
+            return []
         try:
             return action()
         except ProtocolError as error:
