@@ -82,6 +82,7 @@ class CameraSender:
             RefusedError: Another sender took this one's name.
         """
         offer_addresses(self._config.ice_addresses)
+        refusal: Exception | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -95,9 +96,12 @@ class CameraSender:
                     for task in tasks:
                         task.cancel()
         except* RefusedError as refusals:
-            raise refusals.exceptions[0] from None
+            # Raised below: the first Pythons 3.11 put what is raised here into a group again.
+            refusal = refusals.exceptions[0]
         finally:
             await self._close_peers()
+        if refusal is not None:
+            raise refusal
 
     def snapshot(self) -> SenderSnapshot:
         """Return the figures of now."""
