@@ -130,6 +130,8 @@ class ViewerPeer:
             return
         try:
             candidate = candidate_from_sdp(line)
+            if not 1 <= candidate.port <= 65535:  # sending to it would end asyncio's transport
+                raise ValueError(f'port {candidate.port}')
         except (ValueError, AssertionError, IndexError) as error:
             logger.warning('viewer %s: malformed candidate, ignored: %r', self.client_id, error)
             return
