@@ -192,7 +192,7 @@ class Decoder(Generic[MessageT]):
                 return self._with_extra(message, data)
         except msgspec.ValidationError as error:
             raise ProtocolError('invalid_message', str(error)) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeError) as error:
             raise ProtocolError('invalid_json', str(error)) from error
         except RecursionError as error:
             raise ProtocolError('invalid_json', 'it is nested too deeply') from error
