@@ -98,7 +98,7 @@ def _parse(path: Path, text: str) -> Tokens:
     rule = 'must be JSON with "sender" and "receiver", strings of 16 characters or more'
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(_PARAMETER, str(path), rule) from error
     if not isinstance(content, dict):
         raise ConfigurationError(_PARAMETER, str(path), rule)
