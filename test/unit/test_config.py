@@ -1,0 +1,201 @@
+"""The parameters: every rule, and that the files made from them are up to date."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtc_signaling.config import (
+    Parameter,
+    SenderConfig,
+    ServerConfig,
+    TestCameraConfig,
+    from_values,
+    parameters,
+)
+from rtc_signaling.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = (ServerConfig, SenderConfig, TestCameraConfig)
+SPECS = [spec for config in CONFIGS for spec in parameters(config).values()]
+
+
+def rule_that(spec, value):
+    """Return the rule that a value breaks."""
+    with pytest.raises(ConfigurationError) as error:
+        spec.check(value)
+    assert error.value.name == spec.name
+    return error.value.rule
+
+
+def named(spec):
+    return spec.name
+
+
+@pytest.mark.parametrize('spec', SPECS, ids=named)
+def test_defaults_pass_their_own_checks(spec):
+    assert spec.check(spec.default) == spec.default
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_fields_names_and_defaults_agree(config):
+    table = parameters(config)
+    assert list(table) == [field.name for field in dataclasses.fields(config)]
+    assert len({spec.name for spec in table.values()}) == len(table)
+    assert dataclasses.asdict(config()) == {name: spec.default for name, spec in table.items()}
+
+
+@pytest.mark.parametrize('spec', SPECS, ids=named)
+def test_no_secret_is_a_parameter(spec):
+    assert not re.search(r'token$|secret|password|credential|key$', spec.name)
+
+
+@pytest.mark.parametrize(
+    'spec', [spec for spec in SPECS if isinstance(spec.default, int | float)], ids=named
+)
+def test_numbers_have_both_bounds_and_keep_them(spec):
+    kind = type(spec.default)
+    low, high = kind(spec.minimum), kind(spec.maximum)
+    assert spec.check(low) == low
+    assert spec.check(high) == high
+    rule = f'must be at least {spec.minimum:g} and at most {spec.maximum:g}'
+    assert rule_that(spec, low - 1) == rule
+    assert rule_that(spec, high + 1) == rule
+
+
+@pytest.mark.parametrize(
+    'spec', [spec for spec in SPECS if isinstance(spec.default, float)], ids=named
+)
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+def test_floats_that_are_no_numbers_are_refused(spec, value):
+    assert rule_that(spec, value).startswith('must be at least')
+
+
+WRONG = {
+    bool: ['true', 1, 0, None, ['']],
+    int: [1.0, '1', True, None, [1]],
+    float: ['1.0', True, None, [1.0]],
+    str: [1, True, None, ['x'], b'x'],
+    tuple: ['x', 1, None, [1], ['x', None], {'x': 'y'}],
+}
+RULES = {
+    bool: 'must be true or false',
+    int: 'must be an integer',
+    float: 'must be a number',
+    str: 'must be a string',
+    tuple: 'must be a list of strings',
+}
+
+
+@pytest.mark.parametrize(
+    ('default', 'value'),
+    [
+        (default, value)
+        for default in (True, 1, 1.0, 'x', ('x',))
+        for value in WRONG[type(default)]
+    ],
+)
+def test_a_value_of_another_type_is_refused(default, value):
+    assert rule_that(Parameter('p', default, ''), value) == RULES[type(default)]
+
+
+def test_an_integer_is_good_for_a_float():
+    value = Parameter('p', 1.0, '').check(3)
+    assert (value, type(value)) == (3.0, float)
+
+
+def test_lists_come_as_tuples_without_empty_strings():
+    spec = Parameter('p', (), '')
+    for given, result in (([], ()), ([''], ()), (['a', ''], ('a',)), (('a', 'b'), ('a', 'b'))):
+        assert spec.check(given) == result
+
+
+def test_one_bound_is_enough():
+    assert rule_that(Parameter('p', 1, '', minimum=0), -1) == 'must be at least 0'
+    assert rule_that(Parameter('p', 1, '', maximum=2), 3) == 'must be at most 2'
+    assert Parameter('p', 1, '').check(-(10**9)) == -(10**9)
+
+
+def test_choices_and_patterns():
+    spec = Parameter('p', 'a', '', choices=('a', 'b'))
+    assert spec.check('b') == 'b'
+    for value in ('c', '', 'A'):
+        assert rule_that(spec, value) == 'must be one of a, b'
+    spec = Parameter('p', 'a', '', pattern=re.compile('[a-z]+'))
+    assert spec.check('xyz') == 'xyz'
+    assert spec.check('') == ''
+    for value in ('x1', 'x\n', ' x'):
+        assert rule_that(spec, value) == 'must match [a-z]+'
+    spec = Parameter('p', (), '', pattern=re.compile('[a-z]+'))
+    assert rule_that(spec, ['ok', 'no!']) == 'must match [a-z]+'
+
+
+def spec_of(config, name):
+    return next(spec for spec in parameters(config).values() if spec.name == name)
+
+
+@pytest.mark.parametrize(
+    ('config', 'name', 'good', 'bad'),
+    [
+        (
+            SenderConfig, 'server_url',
+            ['ws://127.0.0.1:8765', 'wss://robot.example/ws', 'ws://[::1]:1/', 'ws://robot/a/b'],
+            ['http://x', 'ws://', 'robot:8765', 'ws://x/?t=y', 'ws://x/#y', 'ws://u:p@x', 'ws://a b'],
+        ),
+        (
+            SenderConfig, 'client_id',
+            ['camera', 'A.b_c:d-1', 'x' * 64], ['a b', 'x' * 65, 'ä', 'a\n'],
+        ),
+        (
+            ServerConfig, 'ice_servers',
+            [['stun:10.0.0.1'], ['turns:robot:5349?transport=tcp', 'turn:[::1]:1?transport=udp']],
+            [['10.0.0.1'], ['http://x'], ['turn:user:pass@x'], ['stun:a b'], ['turn:x?transport=y']],
+        ),
+        (
+            SenderConfig, 'ice_addresses',
+            [['127.0.0.1'], ['fe80::1', '10.0.0.1']], [['eth0'], ['10.0.0.1/24'], ['localhost']],
+        ),
+    ],
+)  # fmt: skip
+def test_the_texts_of_each_kind(config, name, good, bad):
+    spec = spec_of(config, name)
+    for value in good:
+        assert spec.check(value) in (value, tuple(value))
+    for value in bad:
+        assert rule_that(spec, value).startswith('must match')
+
+
+def test_values_make_a_configuration():
+    config = from_values(ServerConfig, {'port': 0, 'auth.mode': 'none', 'timeout': 60})
+    assert config == ServerConfig(port=0, auth_mode='none', timeout_s=60.0)
+    assert from_values(ServerConfig, {}) == ServerConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.port = 1
+
+
+def test_an_unknown_name_is_told():
+    with pytest.raises(ConfigurationError) as error:
+        from_values(ServerConfig, {'prot': 1, 'zzz': 2})
+    assert str(error.value) == 'prot = 1: there is no such parameter'
+
+
+def test_a_bad_value_is_told_by_its_ros_name():
+    with pytest.raises(ConfigurationError) as error:
+        from_values(ServerConfig, {'auth.mode': 'open'})
+    assert str(error.value) == "auth.mode = 'open': must be one of token, none"
+
+
+def test_the_files_made_from_the_tables_are_up_to_date():
+    result = subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'params.py', '--check'],
+        env=os.environ | {'PYTHONPATH': str(ROOT)}, capture_output=True, text=True, check=False,
+        timeout=30,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, '')
