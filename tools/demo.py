@@ -39,12 +39,10 @@ class Demo:
         self._arguments = {
             'signaling_server': ['host:=127.0.0.1', f'port:={port}', token_file],
             'test_camera': [] if synthetic else [f'video_file:={clip}'],
-            'camera_sender': [
-                f'server_url:=ws://127.0.0.1:{port}',
-                token_file,
-                f'ice_addresses:=[{ice_addresses}]',
-            ],
+            'camera_sender': [f'server_url:=ws://127.0.0.1:{port}', token_file],
         }
+        if ice_addresses:
+            self._arguments['camera_sender'].append(f'ice_addresses:=[{ice_addresses}]')
 
     def run(self) -> int:
         """Start everything, print the viewer's URL, and wait; return the exit code."""

@@ -20,7 +20,10 @@ def declare(node: Node, config: type[ConfigT]) -> ConfigT:
         ConfigurationError: A given value has the wrong type or breaks a rule.
     """
     values = {spec.name: _declare_one(node, spec) for spec in parameters(config).values()}
-    return from_values(config, values)
+    # An empty list in YAML has no type for rcl, which hands out None in its place.
+    return from_values(
+        config, {name: value for name, value in values.items() if value is not None}
+    )
 
 
 def _declare_one(node: Node, spec: Parameter) -> Any:
