@@ -144,6 +144,8 @@ class Camera:
         """Show images until cancelled; in the loop."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
+        # An image may wait already, and of one that takes its place nobody is told.
+        self._arrived.set()
         try:
             while True:
                 await self._arrived.wait()
