@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -46,7 +47,8 @@ class Demo:
 
     def run(self) -> int:
         """Start everything, print the viewer's URL, and wait; return the exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # SIGHUP: the nodes are sessions of their own, and would outlive a closed terminal.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         try:
             for name, parameters in self._arguments.items():
@@ -109,7 +111,8 @@ class Demo:
     def _stop(self) -> None:
         """Stop the processes, the last one first, so that none misses another."""
         for name, process in reversed(self._processes.items()):
-            process.send_signal(signal.SIGINT)
+            # Not SIGINT: a Python that only just starts up answers that with a traceback.
+            process.terminate()
             try:
                 process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
@@ -118,10 +121,32 @@ class Demo:
                 process.wait()
 
 
+def free_port(text: str) -> int:
+    """Return the port that an argument names, if the page can be there.
+
+    The nodes would find out too, but only after the line with the URL could have been printed
+    because another server answers at the port.
+    """
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f'{port} is not between 1 and 65535')
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(('127.0.0.1', port))
+        except OSError as error:
+            raise argparse.ArgumentTypeError(
+                f'{port} cannot be used: {error.strerror}; choose another one, for example with '
+                'make demo DEMO_ARGS="--port 8766"'
+            ) from error
+    return port
+
+
 def main() -> int:
     """Run the demo and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--port', type=int, default=8765, help='port of the page (8765)')
+    # The default is text, so that it is checked as well.
+    parser.add_argument('--port', type=free_port, default='8765', help='port of the page (8765)')
     parser.add_argument('--synthetic', action='store_true', help='a drawn scene, not the clip')
     parser.add_argument(
         '--ice-addresses', default='', help='local addresses for video (all but loopback)'
