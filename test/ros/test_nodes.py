@@ -381,7 +381,9 @@ def test_a_newer_sender_of_the_same_name_ends_it_with_one_line(start, observer):
     with serving() as port:
         process = start('camera_sender', f'server_url:=ws://127.0.0.1:{port}', 'client_id:=arm')
         process.wait_for_output('connected to the signaling server', DEADLINE_S)
-        observer.listen(STATUS['camera_sender'])
+        heard = observer.listen(STATUS['camera_sender'])
+        # The node's last word reaches only those whom it has discovered before.
+        observer.spin_until(lambda: heard, 'no status')
         with connect(f'ws://127.0.0.1:{port}/?role=sender&client_id=arm', proxy=None):
             assert 'a newer connection took this client_id' in fails(process)
             observer.wait_for(STATUS['camera_sender'], DiagnosticStatus.ERROR, '^died$')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import multiprocessing
@@ -189,7 +190,7 @@ def test_half_a_file_is_never_seen(path):
 
     def watch():
         while not stop.is_set():
-            if path.exists():
+            with contextlib.suppress(FileNotFoundError):
                 seen.append(path.read_text(encoding='utf-8'))
 
     watcher = threading.Thread(target=watch)
