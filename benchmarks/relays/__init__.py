@@ -1,0 +1,1 @@
+"""What `benchmarks/signaling.py` is made of."""
