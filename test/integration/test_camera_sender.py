@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import logging
 import sys
 import time
 
@@ -15,6 +17,7 @@ from fakes import DEADLINE_S, TOKENS, FakeImage, Viewer, scene_image, until, vie
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
 from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.errors import RefusedError
+from rtc_signaling.media import peer
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.server import SignalingServer
@@ -230,6 +233,62 @@ async def test_a_garbage_offer_is_the_end_of_that_viewer_alone(sdp, caplog):
         await bad.join()
         await bad.watch()
     assert 'Traceback' not in caplog.text
+
+
+async def without_candidates(viewer):
+    await viewer.connection.setLocalDescription(await viewer.connection.createOffer())
+    lines = viewer.connection.localDescription.sdp.splitlines(keepends=True)
+    bare = ''.join(line for line in lines if 'candidate' not in line)
+    await viewer.client.send(type='offer', sdp=bare)
+
+
+async def test_a_viewer_that_cannot_be_reached_is_let_go(caplog):
+    caplog.set_level(logging.INFO, 'rtc_signaling')
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port, client_id='far') as viewer,
+    ):
+        await without_candidates(viewer)
+        await viewer.client.send(type='ice_candidate', candidate='')
+        await until(lambda: 'viewer far: gone, its connection failed' in caplog.text, 'let go')
+        assert sender.now.viewers == 0
+
+
+async def test_a_viewer_whose_connection_never_comes_is_let_go(caplog, monkeypatch):
+    monkeypatch.setattr(peer, 'CONNECT_TIMEOUT_S', 1.0)
+    caplog.set_level(logging.INFO, 'rtc_signaling')
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port, client_id='far') as viewer,
+    ):
+        await without_candidates(viewer)
+        await until(lambda: 'viewer far: gone, no connection within 1 s' in caplog.text, 'let go')
+        assert sender.now.viewers == 0
+
+
+async def test_a_flood_of_candidates_is_dropped_and_the_viewer_served(caplog):
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as flooding,
+        viewing(server.port) as other,
+    ):
+        await other.join()
+        await flooding.offer()
+        # All in one segment, so that nobody can work them off in between.
+        for i in range(300):
+            line = f'candidate:{i} 1 udp {i + 1} 127.0.0.1 {i + 1} typ host'
+            message = {'type': 'ice_candidate', 'candidate': line, 'sdpMid': '0'}
+            flooding.client.socket.protocol.send_text(json.dumps(message).encode())
+        data = b''.join(flooding.client.socket.protocol.data_to_send())
+        flooding.client.socket.transport.write(data)
+        await until(lambda: 'too many messages at once' in caplog.text, 'dropped')
+        await flooding.take_answer()
+        await other.watch()
+        await flooding.watch()
+        assert sender.now.viewers == 2
 
 
 async def test_a_new_offer_of_a_viewer_takes_the_place_of_its_old_one():

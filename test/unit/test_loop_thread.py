@@ -211,6 +211,29 @@ def test_a_service_that_does_not_stop_is_left_behind_by_name(caplog):
     assert thread.stop()
 
 
+def test_stopping_what_is_ending_already_waits_for_its_end():
+    release = threading.Event()
+    busy = threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def with_work_in_a_thread():
+        work = asyncio.create_task(
+            asyncio.to_thread(lambda: (busy.set(), release.wait(DEADLINE_S)))
+        )
+        yield
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    thread = LoopThread('worker', with_work_in_a_thread)
+    thread.start()
+    assert busy.wait(DEADLINE_S)
+    # The loop ends, but asyncio then waits for the work.
+    assert not thread.stop(timeout_s=0.2)
+    assert not thread.stop(timeout_s=0.01)
+    release.set()
+    assert thread.stop()
+
+
 def test_stopping_twice_at_once_is_harmless():
     service = Service()
     with running(service) as thread:
