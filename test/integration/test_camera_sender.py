@@ -187,6 +187,20 @@ async def test_when_one_of_two_viewers_leaves_the_other_goes_on():
         assert (await stays.watch(10))[-1] > last
 
 
+async def test_the_video_of_a_viewer_outlives_its_signaling_connection():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port, client_id='viewer') as viewer,
+    ):
+        await viewer.join()
+        last = (await viewer.watch())[-1]
+        viewer.client.socket.transport.abort()
+        await until(lambda: 'viewer' not in server.clients, 'lost')
+        assert (await viewer.watch(15))[-1] > last
+        assert sender.now.viewers == 1
+
+
 async def test_a_viewer_that_vanishes_is_let_go_and_the_other_goes_on():
     async with (
         serving() as server,
