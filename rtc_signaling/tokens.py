@@ -10,11 +10,11 @@ import json
 import logging
 import os
 import secrets
-import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from rtc_signaling import secret_files
 from rtc_signaling.auth import Tokens
 from rtc_signaling.errors import ConfigurationError
 
@@ -51,14 +51,9 @@ def load(path: Path) -> Tokens:
     Raises:
         ConfigurationError: There is no such file, or it is no token file.
     """
-    try:
-        text = path.read_text(encoding='utf-8')
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(_PARAMETER, str(path), f'cannot be read: {error}') from error
-    if mode & 0o077:
-        logger.warning('%s can be read by others (mode %03o): run chmod 600 on it', path, mode)
-    return _parse(path, text)
+    file = secret_files.read(_PARAMETER, path)
+    file.warn_if_exposed()
+    return _parse(path, file.text)
 
 
 class TokenReader:
