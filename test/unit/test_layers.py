@@ -17,8 +17,9 @@ CORE = {
     'backoff', 'media.frames', 'media.timing', 'media.scene',
 }  # fmt: skip
 SHELLS = {
-    'loop_thread', 'server', 'connection', 'pages', 'client', 'tokens', 'doctor', 'media.peer',
-    'media.track', 'media.sender', 'media.encoder', 'media.video_file', 'media._aiortc',
+    'loop_thread', 'server', 'connection', 'pages', 'client', 'tokens', 'keys', 'secret_files',
+    'doctor', 'media.peer', 'media.track', 'media.sender', 'media.encoder', 'media.video_file',
+    'media._aiortc',
 }  # fmt: skip
 ADAPTERS = {
     'ros.parameters', 'ros.status', 'ros.diagnostics', 'ros.logging', 'ros.outbox', 'ros.runner',
@@ -28,7 +29,7 @@ NODES = {
     'nodes.signaling_server', 'nodes.camera_sender', 'nodes.test_camera', 'nodes.entry',
 }  # fmt: skip
 
-PURE = {'msgspec', 'numpy', 'cv2'}
+PURE = {'msgspec', 'numpy', 'cv2', 'jwt', 'cryptography'}
 ROS = {
     'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs', 'diagnostic_msgs',
     'builtin_interfaces',
