@@ -1,0 +1,83 @@
+"""Nodes that are killed and come back, as a viewer lives through it without a click."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from processes import running_stack, wait_until
+
+DOMAIN_ID = 63
+PICTURES_S = 10.0
+BACK_S = 10.0
+# The page's longest back-off; a short absence of the server never gets so far.
+PAGE_BACK_S = 30.0
+# Of a stream of 30 pictures a second on two cores that others use as well.
+NO_GAP_S = 1.5
+
+
+@pytest.fixture(scope='module')
+def stack(tmp_path_factory, browser):
+    with running_stack(tmp_path_factory.mktemp('stack'), DOMAIN_ID) as stack:
+        stack.process('camera_sender').wait_for_output('connected to the signaling server')
+        yield stack
+
+
+@pytest.fixture
+def viewer(stack, new_viewer):
+    viewer = new_viewer(stack.url)
+    viewer.wait_for_state('live', PICTURES_S)
+    viewer.watch(5, PICTURES_S)
+    return viewer
+
+
+def test_video_outlives_the_server_and_everybody_comes_back_to_it(stack, viewer, new_viewer):
+    viewer.record()
+    stack.kill('signaling_server')
+    viewer.wait_for_state('reconnecting', PICTURES_S)
+    assert viewer.text('line') == 'Server lost; the video goes on.'
+    viewer.watch(60, PICTURES_S)
+
+    stack.start('signaling_server')
+    since = time.monotonic()
+    newcomer = new_viewer(stack.url)
+    newcomer.wait_for_state('live', BACK_S)
+    newcomer.watch(5, PICTURES_S)
+    took_s = time.monotonic() - since
+    print(f'the sender was back after {took_s:.1f} s')
+    assert took_s < BACK_S
+
+    viewer.wait_for_state('live', PAGE_BACK_S, cause='')
+    viewer.watch(10, PICTURES_S)
+    assert viewer.same_connection()
+    print(f'longest gap {viewer.longest_gap_s():.2f} s')
+    assert viewer.longest_gap_s() < NO_GAP_S
+
+
+def test_video_comes_back_after_the_sender_was_killed(stack, viewer):
+    stack.kill('camera_sender')
+    viewer.wait_for_state('waiting', PICTURES_S, cause='lost')
+    assert viewer.text('line').startswith("The robot's camera is gone.")
+    stack.start('camera_sender')
+    viewer.wait_for_state('live', PICTURES_S, cause='')
+    viewer.watch(30, PICTURES_S)
+
+
+def test_the_page_says_that_the_camera_is_silent_until_it_is_back(stack, viewer):
+    viewer.record()
+    stack.kill('test_camera')
+    viewer.wait_for_state('frozen', PICTURES_S)
+    viewer.page.get_by_text('its camera sends no pictures').wait_for(timeout=PICTURES_S * 1000)
+    stack.start('test_camera')
+    viewer.wait_for_state('live', PICTURES_S, cause='')
+    viewer.watch(30, PICTURES_S)
+    assert viewer.same_connection()
+
+
+def test_video_comes_back_after_a_restart_of_the_sender_that_is_too_quick_to_notice(stack, viewer):
+    viewer.record()
+    stack.kill('camera_sender')
+    stack.start('camera_sender')
+    wait_until(lambda: not viewer.same_connection(), PICTURES_S, 'a new peer connection')
+    viewer.wait_for_state('live', PICTURES_S, cause='')
+    viewer.watch(30, PICTURES_S)
