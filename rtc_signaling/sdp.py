@@ -45,12 +45,10 @@ _RTPMAP = re.compile(r'\na=rtpmap:[0-9]{1,3} ([A-Za-z0-9._+-]{1,32})/')
 _DIRECTION = re.compile(r'\na=(sendrecv|sendonly|recvonly|inactive)\n')
 
 _BUNDLE = re.compile(r'\na=group:BUNDLE (.*)')
-_MEDIA = re.compile(
-    r'([A-Za-z0-9.+_-]{1,32}) ([0-9]{1,5})(?:/[0-9]{1,5})? \S+(?: \S+)+ ?', re.ASCII
-)
+_MEDIA = re.compile(r'([A-Za-z0-9.+_-]{1,32}) ([0-9]{1,5})(?:/[0-9]{1,5})? \S+ \S.*', re.ASCII)
 _UFRAG = re.compile(r'[A-Za-z0-9+/]{4,256}')
 _PWD = re.compile(r'[A-Za-z0-9+/]{22,256}')
-_FINGERPRINT = re.compile(r'([A-Za-z0-9-]{1,32}) ([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*)')
+_FINGERPRINT = re.compile(r'([A-Za-z0-9-]{1,32}) ([0-9A-Fa-f]{2}(?::[0-9A-Fa-f][0-9A-Fa-f])*+)')
 _HASH_BYTES = {'sha-1': 20, 'sha-224': 28, 'sha-256': 32, 'sha-384': 48, 'sha-512': 64}
 # Formats that repair or accompany a stream; a log line is about what carries it.
 _HELPERS = frozenset({'rtx', 'red', 'ulpfec', 'flexfec', 'flexfec-03', 'telephone-event', 'CN'})
