@@ -26,8 +26,10 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 def pytest_configure(config: pytest.Config) -> None:
     # rclpy's message support imports lark, which imports the deprecated sre_parse.
     config.addinivalue_line('filterwarnings', "ignore:module 'sre_:DeprecationWarning")
-    # With ROS, pytest loads plugins of launch, which makes every logger one that caplog misses.
+    # With ROS, pytest loads plugins of launch. Importing it makes every later logger one that
+    # caplog misses, and lets all of them log at INFO.
     logging.setLoggerClass(logging.Logger)
+    logging.root.setLevel(logging.WARNING)
 
 
 @pytest.hookimpl(tryfirst=True)

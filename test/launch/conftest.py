@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Generator
 
 import pytest
@@ -10,11 +11,14 @@ import pytest
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, None, None]:
-    """Give launch an event loop; one that it makes by itself, it never closes."""
+    """Give launch an event loop, which it would never close, and the level at which it logs."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    level = logging.root.level
+    logging.root.setLevel(logging.INFO)
     try:
         return (yield)
     finally:
+        logging.root.setLevel(level)
         asyncio.set_event_loop(None)
         loop.close()
