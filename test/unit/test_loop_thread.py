@@ -165,11 +165,15 @@ def _unwrapped(service):
 
     @contextlib.asynccontextmanager
     async def run():
+        errors = []
         try:
             async with service.run() as opened:
                 yield opened
         except* (ConfigurationError, ZeroDivisionError) as group:
-            raise group.exceptions[0] from None
+            errors += group.exceptions
+        # Not in the clause above: the first Pythons 3.11 put it into a group again.
+        for error in errors:
+            raise error
 
     return run
 
