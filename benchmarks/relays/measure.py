@@ -59,6 +59,7 @@ def new_figures() -> Figures:
 
 def _note(figures: Figures, prefix: str, key: str, cost: Cost) -> None:
     figures[f'{prefix} CPU us'][key].append(cost.server_us)
+    figures[f'{prefix} generator us'][key].append(cost.generator_us)
     figures[f'{prefix} server share'][key].append(cost.server_share)
     figures[f'{prefix} generator share'][key].append(cost.generator_share)
     if cost.latencies_us:

@@ -137,7 +137,7 @@ def _relay(figures: dict[str, Any]) -> str:
         'server',
         'saturated: CPU us a message',
         "its core's use",
-        "the generator's",
+        "the generator's CPU us",
         '200/s: CPU us a message',
         'p50 us',
         'p99 us',
@@ -145,7 +145,7 @@ def _relay(figures: dict[str, Any]) -> str:
     keys = [
         'saturated CPU us',
         'saturated server share',
-        'saturated generator share',
+        'saturated generator us',
         'paced CPU us',
         'paced p50 us',
         'paced p99 us',
@@ -155,7 +155,9 @@ def _relay(figures: dict[str, Any]) -> str:
         for server in figures[keys[0]]
     ]
     note = (
-        "The load generator is not the bottleneck where its core is used less than the server's."
+        'Server and generator have a core each and wait for nothing but each other, so the one '
+        'that uses more CPU for a message is the bottleneck: the server, in every row where its '
+        "figure is above the generator's."
     )
     return f'### Relaying\n\n{table(head, rows)}\n\n{note}'
 

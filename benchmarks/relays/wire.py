@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 0x1, 0x2, 0x8, 0x9, 0xA, 0x0
 SHORT = 126
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024  # malloc takes this from its heap: more would be mapped anew each time
 
 
 def frame(payload: bytes, opcode: int = TEXT, fin: bool = True) -> bytes:
