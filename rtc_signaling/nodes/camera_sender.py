@@ -70,7 +70,7 @@ class CameraSenderNode:
         died = self._thread.error is not None
         self._thread.stop()
         level, message = (status.ERROR, 'died') if died else (status.STALE, 'stopped')
-        self._status.publish(level, message, [])
+        self._status.publish_last(level, message)
 
     def _open_sender(self) -> AbstractAsyncContextManager[CameraSender]:
         read_token = TokenReader(self._config.auth_token_file, os.environ)

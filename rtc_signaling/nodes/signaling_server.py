@@ -56,7 +56,7 @@ class SignalingServerNode:
         died = self._thread.error is not None
         self._thread.stop()
         level, message = (status.ERROR, 'died') if died else (status.STALE, 'stopped')
-        self._status.publish(level, message, [])
+        self._status.publish_last(level, message)
 
     def _publish(self, snapshot: ServerSnapshot) -> None:
         robots = 'no robot' if snapshot.senders == 0 else f'{snapshot.senders} robot(s)'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -12,6 +13,9 @@ OK: bytes = DiagnosticStatus.OK
 WARN: bytes = DiagnosticStatus.WARN
 ERROR: bytes = DiagnosticStatus.ERROR
 STALE: bytes = DiagnosticStatus.STALE
+
+# Part of the 4 s in which a node ends; a subscriber that hangs must not take them all.
+LAST_WORD_TIMEOUT_S = 0.5
 
 
 class StatusPublisher:
@@ -46,6 +50,14 @@ class StatusPublisher:
                 values=[KeyValue(key=key, value=_text(value)) for key, value in values],
             )
         )
+
+    def publish_last(self, level: bytes, message: str) -> None:
+        """Publish the status that stays when the node is gone, and wait until it has arrived.
+
+        What is still on its way when a publisher goes is lost.
+        """
+        self.publish(level, message, [])
+        self._publisher.wait_for_all_acked(Duration(seconds=LAST_WORD_TIMEOUT_S))
 
 
 def _text(value: object) -> str:
