@@ -311,6 +311,18 @@ def test_what_a_header_calls_critical_is_not_understood():
         }
 
 
+def test_a_jwt_may_have_4096_characters():
+    # Base64 has no text of 4n + 1 characters, so both parts are varied.
+    by_length = {
+        len(token): token
+        for header in range(3)
+        for claims in range(2850, 3000)
+        for token in [signed(CLAIMS | {'x': 'x' * claims}, kid='k' * header)]
+    }
+    admit(by_length[4096])
+    assert refused(by_length[4097]) == 'the token is missing or no JWT'
+
+
 def test_of_several_keys_the_kid_chooses():
     keys = (JwtKey(SECRET, 'a'), JwtKey(OTHER_SECRET, 'b'), JwtKey(PUBLIC, 'c'))
     admit(signed(kid='a'), *keys)

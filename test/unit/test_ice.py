@@ -262,7 +262,7 @@ def test_a_wrong_url_is_a_clear_error(url, rule):
 
 
 def test_a_turn_server_needs_a_credential():
-    IceManager(('stun:h', 'stuns:h'))
+    IceManager(('stun:h', 'stuns:h', 'stun:h:1'))
     for url in ('turn:h', 'turns:h'):
         with pytest.raises(ConfigurationError, match='needs a user name and password'):
             IceManager((url,))

@@ -161,6 +161,16 @@ def test_the_last_line_of_the_text_counts():
     assert not check([*LINES, *section]).media[1].rejected
 
 
+def test_the_last_line_before_the_first_section_counts():
+    lines = [*HEAD, *TRANSPORT, 'a=recvonly', VIDEO]
+    assert check(lines).media[0].direction == 'recvonly'
+
+
+def test_what_is_just_within_a_limit_is_not_blamed():
+    assert refused([*LINES, *['a=x'] * 990, 'x']).startswith('line 1000: must be <type>=')
+    assert refused([*LINES, 'a=' + 'x' * 4094, 'x']).startswith('line 11: must be <type>=')
+
+
 def test_a_long_summary_is_cut():
     codecs = [f'a=rtpmap:{n} C{n}/90000' for n in range(96, 105)]
     summary = check([*HEAD, *TRANSPORT, *[VIDEO, *codecs] * 6])
