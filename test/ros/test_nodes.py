@@ -385,8 +385,8 @@ def test_a_newer_sender_of_the_same_name_ends_it_with_one_line(start, observer):
         # The node's last word reaches only those whom it has discovered before.
         observer.spin_until(lambda: heard, 'no status')
         with connect(f'ws://127.0.0.1:{port}/?role=sender&client_id=arm', proxy=None):
-            assert 'a newer connection took this client_id' in fails(process)
             observer.wait_for(STATUS['camera_sender'], DiagnosticStatus.ERROR, '^died$')
+            assert 'a newer connection took this client_id' in fails(process)
 
 
 class Driver:
