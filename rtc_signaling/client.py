@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 # docs/protocol.md, close codes: these say that coming back as one is does not help.
 DO_NOT_COME_BACK = frozenset({1003, 1007, 1009, 4400, 4401, 4403, 4404, 4409, 4423})
+UNAUTHORIZED = 4401
 OPEN_TIMEOUT_S = 5.0
 HEARTBEAT_S = 5.0
 MAX_MESSAGE_BYTES = 1_048_576
@@ -50,8 +51,9 @@ class SignalingClient:
         url: The server, `ws://host:port/` or `wss://...`.
         role: `sender` or `receiver`.
         client_id: The name to ask for; the server gives one if it is ''.
-        read_token: Returns the credential, or None for none; called at each attempt, so that a
-            new token is taken up without a restart. It may raise ConfigurationError.
+        read_token: Returns the credential, '' if there is none yet, or None for none at all;
+            called at each attempt, so that a new token is taken up without a restart. It may
+            raise ConfigurationError.
         backoff: How long to wait between attempts.
         on_link: Called in the loop when the link came up (True) or was lost (False).
 
@@ -83,6 +85,7 @@ class SignalingClient:
         self._encoder = Encoder()
         self._socket: ClientConnection | None = None
         self._complained = False
+        self._token: str | None = None
 
     @property
     def connected(self) -> bool:
@@ -149,7 +152,7 @@ class SignalingClient:
             ) from error
 
     def _connect(self) -> Any:
-        token = self._read_token()
+        self._token = token = self._read_token()
         headers = {'Authorization': f'Bearer {token}'} if token is not None else {}
         return connect(
             self._request_url,
@@ -185,6 +188,9 @@ class SignalingClient:
             self._on_link(False)
 
     def _check_close(self, code: int | None, text: str) -> None:
+        if code == UNAUTHORIZED and self._token == '':
+            # The server makes its tokens at its first start, and may be just about to.
+            raise ConnectionFailedError(f'{self._url} wants a token, and there is none yet')
         if code in DO_NOT_COME_BACK:
             raise RefusedError(f'{self._url} refused the connection: {text} ({code})', code)
         raise ConnectionFailedError(
