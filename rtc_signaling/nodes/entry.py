@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import signal
+import sys
 from types import FrameType
 
 
@@ -34,8 +35,15 @@ class StopSignals:
 def _main(name: str) -> int:
     stop = StopSignals()
     # Imported here and not above, so that a signal during these imports is caught as well.
-    runner = importlib.import_module('rtc_signaling.ros.runner')
-    node_module = importlib.import_module(f'rtc_signaling.nodes.{name}')
+    try:
+        runner = importlib.import_module('rtc_signaling.ros.runner')
+        node_module = importlib.import_module(f'rtc_signaling.nodes.{name}')
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f'{name}: {sys.executable} has no module {error.name!r}. Make the environment with '
+            '`make env`, and run colcon build inside it (README, "On a robot").\n'
+        )
+        return 1
     return int(runner.run(name, node_module.make, stop.requested))
 
 
