@@ -32,12 +32,14 @@ def index_of(viewer):
 def test_moving_video_within_5_s_of_the_pages_opening(demo, new_viewer):
     viewer = new_viewer(demo.wait_for_url())
     viewer.wait_for_state('live', FIRST_PICTURES_S)
-    viewer.watch(10, FIRST_PICTURES_S)
+    live_s = time.monotonic() - viewer.opened_at
     first = index_of(viewer)
-    viewer.watch(10, FIRST_PICTURES_S)
+    viewer.watch(5, FIRST_PICTURES_S)
     second = index_of(viewer)
+    moving_s = time.monotonic() - viewer.opened_at
+    print(f'live after {live_s:.1f} s, seen to move after {moving_s:.1f} s')
     assert first < second
-    assert time.monotonic() - viewer.opened_at < FIRST_PICTURES_S
+    assert moving_s < FIRST_PICTURES_S
     assert viewer.complaints == []
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import sync_playwright
 
@@ -74,6 +75,17 @@ async () => {
   const report = await window.rtcViewer.pc?.getStats();
   const streams = [...report?.values() ?? []].filter(({ type }) => type === 'inbound-rtp');
   return streams.reduce((sum, { framesDecoded }) => sum + (framesDecoded ?? 0), 0);
+}
+"""
+
+_INBOUND = """
+async () => {
+  const report = await window.rtcViewer.pc?.getStats();
+  const names = ['packetsReceived', 'packetsLost', 'framesReceived', 'framesDecoded',
+    'keyFramesDecoded', 'framesDropped', 'freezeCount', 'nackCount', 'pliCount'];
+  const streams = [...report?.values() ?? []].filter(({ type }) => type === 'inbound-rtp');
+  const figures = streams.map((stream) => names.map((name) => `${name} ${stream[name]}`));
+  return `visible ${!document.hidden}, ${window.rtcViewer.pc?.connectionState}, ${figures}`;
 }
 """
 
@@ -168,7 +180,13 @@ class Viewer:
     def watch(self, count: int, timeout_s: float) -> None:
         """Wait until `count` more pictures were presented, and decoded before."""
         before = self.decoded
-        self.page.evaluate(_NEXT_PICTURES, [count, timeout_s * 1000])
+        start = self.page.evaluate(_INBOUND)
+        try:
+            self.page.evaluate(_NEXT_PICTURES, [count, timeout_s * 1000])
+        except PlaywrightError as error:
+            raise AssertionError(
+                f'{error.message}; {self.state}; before: {start}; now: {self.page.evaluate(_INBOUND)}'
+            ) from error
         decoded = self.decoded - before
         assert decoded >= count - 2, f'only {decoded} decoded pictures for {count} presented'
 
