@@ -38,12 +38,16 @@ RUN = 'import sys; from rtc_signaling.nodes.entry import test_camera; sys.exit(t
 @contextmanager
 def camera(*settings):
     """Run the node with parameters, such as 'rate:=10'."""
-    environment = os.environ | {
-        # In front of what is there: it is by this variable that Python finds an installed ROS.
-        'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
-        'ROS_DOMAIN_ID': str(DOMAIN_ID),
-        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-    } | image_transport_environment(ROOT / 'config')
+    environment = (
+        os.environ
+        | {
+            # In front of what is there: it is by this variable that Python finds an installed ROS.
+            'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
+            'ROS_DOMAIN_ID': str(DOMAIN_ID),
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        }
+        | image_transport_environment(ROOT / 'config')
+    )
     arguments = [item for setting in settings for item in ('-p', setting)]
     process = subprocess.Popen(
         [sys.executable, '-c', RUN, '--ros-args', *arguments],
