@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -27,6 +28,11 @@ WATCH_PERIOD_S = 1.0
 CONNECT_TIMEOUT_S = 30.0
 # A browser sends some ten candidates for each connection.
 MAX_INBOX = 128
+
+# aioice is not told that no more candidates come: from then on it fails as soon as all pairs that
+# it knows have, while the viewer's checks are still on their way from an address that nobody has
+# offered. RFC 8863 wants it to wait for those; CONNECT_TIMEOUT_S is the end of that.
+_END_OF_CANDIDATES = re.compile(r'^a=end-of-candidates\r?\n?', re.MULTILINE)
 
 
 class _Delivery(NamedTuple):
@@ -114,7 +120,8 @@ class ViewerPeer:
 
     async def _answer(self, offer: Offer) -> None:
         connection = self._connection
-        await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, 'offer'))
+        sdp = _END_OF_CANDIDATES.sub('', offer.sdp)
+        await connection.setRemoteDescription(RTCSessionDescription(sdp, 'offer'))
         await connection.setLocalDescription(await connection.createAnswer())
         # aiortc gathers before it returns: the answer carries all of its candidates.
         answer = Answer(sdp=connection.localDescription.sdp, client_id=self.client_id)
@@ -126,8 +133,7 @@ class ViewerPeer:
             return
         line = (message.candidate or '').removeprefix('candidate:')
         if not line:
-            await self._connection.addIceCandidate(None)
-            return
+            return  # see _END_OF_CANDIDATES
         try:
             candidate = candidate_from_sdp(line)
             if not 1 <= candidate.port <= 65535:  # sending to it would end asyncio's transport
