@@ -105,8 +105,6 @@ setup(
     description="See a robot's camera from any browser: WebRTC signaling and a camera sender.",
     license='Apache-2.0',
     entry_points={
-        'console_scripts': [
-            f'{name} = {PACKAGE}.nodes.entry:{name}' for name in EXECUTABLES
-        ],
+        'console_scripts': [f'{name} = {PACKAGE}.nodes.entry:{name}' for name in EXECUTABLES],
     },
 )

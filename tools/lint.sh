@@ -11,6 +11,7 @@ check() {
 }
 
 check 'ruff' ruff check --quiet .
+check 'ruff format' ruff format --quiet --check .
 check 'mypy --strict' mypy --strict
 if command -v shellcheck >/dev/null; then
     check 'shellcheck' shellcheck .ci/run tools/*.sh

@@ -190,9 +190,7 @@ def _strip(width: int, height: int) -> Pixels:
 
 def _fit_text(width: int, height: int) -> tuple[float, tuple[int, int]]:
     """Find the scale and the lower left corner of the clock, centred, 0.7 of the width."""
-    (text_width, text_height), _ = cv2.getTextSize(
-        clock_text(0), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 2
-    )
+    (text_width, text_height), _ = cv2.getTextSize(clock_text(0), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 2)
     scale = min(0.7 * width / text_width, 0.2 * height / text_height)
     x = round((width - text_width * scale) / 2)
     return scale, (x, round(height * 0.45 + text_height * scale / 2))

@@ -184,8 +184,9 @@ class Viewer:
         try:
             self.page.evaluate(_NEXT_PICTURES, [count, timeout_s * 1000])
         except PlaywrightError as error:
+            end = self.page.evaluate(_INBOUND)
             raise AssertionError(
-                f'{error.message}; {self.state}; before: {start}; now: {self.page.evaluate(_INBOUND)}'
+                f'{error.message}\n{self.state}\nbefore: {start}\nnow: {end}'
             ) from error
         decoded = self.decoded - before
         assert decoded >= count - 2, f'only {decoded} decoded pictures for {count} presented'

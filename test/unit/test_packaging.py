@@ -27,13 +27,16 @@ INSTALLED = ['by_pip', 'by_setup', 'by_colcon']
 MADE = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', 'build', 'install', 'log')
 
 
-def run(
-    *command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
-) -> str:
+def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
     """Run to the end and return the output; a failure shows what the command wrote."""
     done = subprocess.run(
         [str(part) for part in command],
-        check=False, cwd=cwd, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        check=False,
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, f'{command}\n{done.stdout}\n{done.stderr}'
     return done.stdout
@@ -41,7 +44,8 @@ def run(
 
 def files(root: Path) -> set[str]:
     return {
-        str(path.relative_to(root)) for path in root.rglob('*')
+        str(path.relative_to(root))
+        for path in root.rglob('*')
         if path.is_file() and '__pycache__' not in path.parts
     }
 
@@ -49,7 +53,8 @@ def files(root: Path) -> set[str]:
 def ros2_executables(prefix: Path) -> list[str]:
     """List what `ros2 pkg executables` lists: executable files anywhere in lib/<package>."""
     found = [
-        path.name for path in prefix.joinpath('lib', PACKAGE).rglob('*')
+        path.name
+        for path in prefix.joinpath('lib', PACKAGE).rglob('*')
         if path.is_file() and os.access(path, os.X_OK)
     ]
     return sorted(found)
@@ -89,8 +94,16 @@ def by_setup(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     prefix = tmp_path_factory.mktemp('by_setup')
     record = prefix / 'files.txt'
     run(
-        sys.executable, 'setup.py', '-q', 'install', '--prefix', prefix, '--record', record,
-        '--single-version-externally-managed', cwd=source,
+        sys.executable,
+        'setup.py',
+        '-q',
+        'install',
+        '--prefix',
+        prefix,
+        '--record',
+        record,
+        '--single-version-externally-managed',
+        cwd=source,
     )
     return prefix
 
@@ -133,9 +146,7 @@ def test_share_holds_what_ros_reads(prefix: Path) -> None:
     assert (share / 'package.xml').read_text() == (REPOSITORY / 'package.xml').read_text()
 
 
-def test_the_ament_index_finds_the_package(
-    prefix: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_ament_index_finds_the_package(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packages = pytest.importorskip('ament_index_python.packages')
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(prefix))
     assert packages.get_package_prefix(PACKAGE) == str(prefix)
@@ -219,8 +230,10 @@ def setup_arguments() -> dict[str, object]:
     """Return those arguments of setup() that are written as literals."""
     tree = ast.parse((REPOSITORY / 'setup.py').read_text())
     (call,) = [
-        node for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
         and node.func.id == 'setup'
     ]
     arguments: dict[str, object] = {}
