@@ -6,6 +6,7 @@ The three are processes of their own with DDS between them, as on a robot. Ctrl-
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import socket
@@ -14,8 +15,12 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 from rtc_signaling.ros.transport import image_transport_environment
 from rtc_signaling.tokens import load
@@ -23,7 +28,15 @@ from rtc_signaling.tokens import load
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Each node ends by itself within 4 s; what is left after this time hangs.
 STOP_TIMEOUT_S = 6.0
-POLL_S = 0.1
+POLL_S = 0.2
+
+
+class NodeEndedError(Exception):
+    """A node has ended by itself."""
+
+
+class StopRequestedError(Exception):
+    """A signal asked to end the demo."""
 
 
 class Demo:
@@ -51,23 +64,34 @@ class Demo:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         try:
-            for name, parameters in self._arguments.items():
-                self._start(name, parameters)
-            return self._wait()
+            self._start('signaling_server')
+            self._start('test_camera')
+            # In this order, so that no node has to warn that another one is not there yet.
+            self._wait_for(self._server_answers)
+            self._start('camera_sender')
+            self._wait_for(self._camera_is_there)
+            self._print_url()
+            self._wait_for(lambda: False)
+        except NodeEndedError as error:
+            sys.stderr.write(f'{error}\n')
+            return 1
+        except StopRequestedError:
+            pass  # the other way out, which is no error
         finally:
             self._stop()
             self._home.cleanup()
+        return 0
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _start(self, name: str, parameters: list[str]) -> None:
+    def _start(self, name: str) -> None:
         environment = {
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             **os.environ,
             **image_transport_environment(REPOSITORY / 'config'),
         }
-        arguments = [argument for value in parameters for argument in ('-p', value)]
+        arguments = [word for value in self._arguments[name] for word in ('-p', value)]
         self._processes[name] = subprocess.Popen(
             [
                 str(Path(sys.executable).parent / name),
@@ -80,10 +104,14 @@ class Demo:
             stdin=subprocess.DEVNULL,
         )
 
+    @property
+    def _token(self) -> str:
+        return load(Path(self._token_file)).receiver
+
     def _print_url(self) -> None:
-        token = load(Path(self._token_file)).receiver
         sys.stdout.write(
-            f'Open http://127.0.0.1:{self._port}/#token={token} in a browser; Ctrl-C ends it.\n'
+            f'Open http://127.0.0.1:{self._port}/#token={self._token} in a browser; '
+            'Ctrl-C ends it.\n'
         )
         sys.stdout.flush()
 
@@ -94,19 +122,31 @@ class Demo:
         except OSError:
             return False
 
-    def _wait(self) -> int:
-        """Wait for a signal, or for a process that ends by itself, which is an error."""
-        announced = False
-        while not self._stopping:
+    def _camera_is_there(self) -> bool:
+        """Ask the server as a viewer does: whoever opens the page then sees video at once."""
+        url, headers = f'ws://127.0.0.1:{self._port}', {'Authorization': f'Bearer {self._token}'}
+        try:
+            with connect(url, additional_headers=headers, proxy=None, open_timeout=2.0) as socket:
+                return bool(json.loads(socket.recv(2.0)).get('peers'))
+        except (OSError, WebSocketException):  # that the server has ended is noticed elsewhere
+            return False
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        """Return when `condition` is true.
+
+        Raises:
+            NodeEndedError: A node has ended by itself.
+            StopRequestedError: A signal has come.
+        """
+        while True:
+            if self._stopping:
+                raise StopRequestedError
             for name, process in self._processes.items():
                 if process.poll() is not None:
-                    sys.stderr.write(f'{name} has ended with exit code {process.returncode}\n')
-                    return 1
-            if not announced and self._server_answers():
-                self._print_url()
-                announced = True
+                    raise NodeEndedError(f'{name} has ended with exit code {process.returncode}')
+            if condition():
+                return
             time.sleep(POLL_S)
-        return 0
 
     def _stop(self) -> None:
         """Stop the processes, the last one first, so that none misses another."""
