@@ -8,118 +8,15 @@ read those. They come from a file (mode 0600) or from the environment (`tokens.p
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
-from rtc_signaling.errors import ConfigurationError
+from rtc_signaling.parameter import parameter
 
 CLIENT_ID = re.compile(r'[A-Za-z0-9._:-]{1,64}')
 ICE_URL = re.compile(r'(stun|stuns|turn|turns):[^\s@?]+(\?transport=(udp|tcp))?')
-
-Value = bool | int | float | str | tuple[str, ...]
-ConfigT = TypeVar('ConfigT')
-_TYPE_NAMES: dict[type, str] = {
-    bool: 'true or false',
-    int: 'an integer',
-    float: 'a number',
-    str: 'a string',
-    tuple: 'a list of strings',
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """Describe one parameter.
-
-    Attributes:
-        name: The ROS name; dots make groups.
-        default: Its default, whose type is the parameter's type.
-        description: One line for people; it ends with the unit where there is one.
-        minimum: Lowest allowed number, or None.
-        maximum: Highest allowed number, or None.
-        choices: The allowed strings; empty allows all.
-        pattern: What a string, or each string of a list, must match whole; None allows all.
-    """
-
-    name: str
-    default: Value
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    pattern: re.Pattern[str] | None = None
-
-    def check(self, value: Any) -> Value:
-        """Return `value` in the parameter's type.
-
-        Raises:
-            ConfigurationError: It has another type, or breaks a rule.
-        """
-        typed = self._typed(value)
-        if isinstance(typed, int | float) and not isinstance(typed, bool):
-            self._check_range(typed)
-        for text in typed if isinstance(typed, tuple) else (typed,):
-            if isinstance(text, str):
-                self._check_text(text)
-        return typed
-
-    def _typed(self, value: Any) -> Value:
-        kind = type(self.default)
-        if kind is tuple and isinstance(value, list | tuple):
-            if all(isinstance(item, str) for item in value):
-                # An empty list in YAML has no type, so [''] is how ROS users write "none".
-                return tuple(item for item in value if item)
-        elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        elif type(value) is kind:
-            return value
-        raise ConfigurationError(self.name, value, f'must be {_TYPE_NAMES[kind]}')
-
-    def _check_range(self, number: float) -> None:
-        low, high = self.minimum, self.maximum
-        # Written so that NaN, which is neither below nor above anything, is refused.
-        if not ((low is None or number >= low) and (high is None or number <= high)):
-            bounds = [f'at least {low:g}'] if low is not None else []
-            bounds += [f'at most {high:g}'] if high is not None else []
-            raise ConfigurationError(self.name, number, f'must be {" and ".join(bounds)}')
-
-    def _check_text(self, text: str) -> None:
-        if self.choices and text not in self.choices:
-            raise ConfigurationError(self.name, text, f'must be one of {", ".join(self.choices)}')
-        if text and self.pattern is not None and not self.pattern.fullmatch(text):
-            raise ConfigurationError(self.name, text, f'must match {self.pattern.pattern}')
-
-
-def parameter(default: Value, description: str, *, name: str, **rules: Any) -> Any:
-    """Declare a field of a configuration dataclass; `rules` are those of `Parameter`."""
-    spec = Parameter(name, default, description, **rules)
-    return field(default=default, metadata={'parameter': spec})
-
-
-def parameters(config: type[Any]) -> dict[str, Parameter]:
-    """Return the parameters of a configuration dataclass, by field name, in their order."""
-    return {f.name: f.metadata['parameter'] for f in dataclasses.fields(config)}
-
-
-def from_values(config: type[ConfigT], values: dict[str, Any]) -> ConfigT:
-    """Build a configuration from ROS names and raw values, checking each.
-
-    Raises:
-        ConfigurationError: A value has the wrong type or breaks a rule, or a name is unknown.
-    """
-    table = parameters(config)
-    unknown = values.keys() - {spec.name for spec in table.values()}
-    if unknown:
-        name = min(unknown)
-        raise ConfigurationError(name, values[name], 'there is no such parameter')
-    return config(
-        **{
-            attribute: spec.check(values.get(spec.name, spec.default))
-            for attribute, spec in table.items()
-        }
-    )
+ORIGIN = re.compile(r'\*|https?://[^\s/?#@]+')
+HOST_NAME = re.compile(r'[A-Za-z0-9.-]+')
 
 
 _CREDENTIALS_HELP = (
@@ -162,11 +59,20 @@ class ServerConfig:
     )
     auth_mode: str = parameter(
         'token',
-        'token: clients must show a token; none: anyone who reaches the port may watch',
+        'token: the two tokens of auth.token_file; jwt: tokens signed by a key of auth.key_file; '
+        'none: anyone who reaches the port may watch and send',
         name='auth.mode',
-        choices=('token', 'none'),
+        choices=('token', 'jwt', 'none'),
     )
     auth_token_file: str = parameter('', _CREDENTIALS_HELP, name='auth.token_file')
+    auth_key_file: str = parameter(
+        '',
+        'File with the keys of JWTs: a PEM public key, a JWK set, or an HS256 secret',
+        name='auth.key_file',
+    )
+    auth_audience: str = parameter(
+        'rtc_signaling', 'What the claim aud of a JWT has to be', name='auth.audience'
+    )
     auth_timeout_s: float = parameter(
         5.0,
         'How long a client that sent no token with its request may take to send one, in s',
@@ -179,6 +85,100 @@ class ServerConfig:
         'STUN or TURN URLs handed to every client; none by default',
         name='ice_servers',
         pattern=ICE_URL,
+    )
+    turn_secret_file: str = parameter(
+        '',
+        'File (mode 0600) with the secret shared with the TURN server (coturn: '
+        'static-auth-secret); clients get time-limited credentials made from it',
+        name='turn.secret_file',
+    )
+    turn_ttl_s: float = parameter(
+        86400.0,
+        'How long such credentials are good for, in s',
+        name='turn.ttl',
+        minimum=60.0,
+        maximum=604800.0,
+    )
+    resume_window_s: float = parameter(
+        30.0,
+        'A client whose connection was lost may come back for so long, in s',
+        name='resume_window',
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    message_rate_hz: float = parameter(
+        50.0,
+        'Messages per second that a client may send in the long run, in Hz',
+        name='limits.message_rate',
+        minimum=0.1,
+        maximum=1e6,
+    )
+    message_burst: int = parameter(
+        200,
+        'Messages that a client may send at once',
+        name='limits.message_burst',
+        minimum=1,
+        maximum=1_000_000,
+    )
+    byte_rate: float = parameter(
+        262144.0,
+        'Bytes per second that a client may send in the long run',
+        name='limits.byte_rate',
+        minimum=1024.0,
+        maximum=1e9,
+    )
+    byte_burst: int = parameter(
+        1_048_576,
+        'Bytes that a client may send at once',
+        name='limits.byte_burst',
+        minimum=1024,
+        maximum=1_000_000_000,
+    )
+    control_rate_hz: float = parameter(
+        20.0,
+        'Control frames (pings, pongs) per second that a client may send, in Hz',
+        name='limits.control_rate',
+        minimum=1.0,
+        maximum=1e6,
+    )
+    connection_rate_hz: float = parameter(
+        10.0,
+        'Connections per second from one address in the long run, in Hz',
+        name='limits.connection_rate',
+        minimum=0.1,
+        maximum=1e6,
+    )
+    connection_burst: int = parameter(
+        20,
+        'Connections from one address at once',
+        name='limits.connection_burst',
+        minimum=1,
+        maximum=1_000_000,
+    )
+    failed_logins: int = parameter(
+        10,
+        'Failed logins of one address after which it has to wait; one is forgiven each 10 s',
+        name='limits.failed_logins',
+        minimum=1,
+        maximum=1_000_000,
+    )
+    tls_certificate: str = parameter(
+        '',
+        'PEM file with the certificate chain; empty: no TLS',
+        name='tls.certificate',
+    )
+    tls_key: str = parameter('', 'PEM file with its private key', name='tls.key')
+    allowed_origins: tuple[str, ...] = parameter(
+        (),
+        'Origins of pages from elsewhere that may connect; * for all',
+        name='allowed_origins',
+        pattern=ORIGIN,
+    )
+    allowed_hosts: tuple[str, ...] = parameter(
+        (),
+        "Names under which the server is reached, besides addresses and the machine's own name",
+        name='allowed_hosts',
+        pattern=HOST_NAME,
     )
 
 

@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 from rtc_signaling import config
-from rtc_signaling.config import Parameter, parameters
+from rtc_signaling.parameter import Parameter, parameters
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODES = {

@@ -8,7 +8,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 
-from rtc_signaling.config import Parameter, from_values, parameters
+from rtc_signaling.parameter import Parameter, from_values, parameters
 
 ConfigT = TypeVar('ConfigT')
 
