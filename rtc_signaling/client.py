@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
+import secrets
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+from msgspec import UNSET
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
 from websockets.uri import parse_uri
@@ -21,11 +25,14 @@ from rtc_signaling.errors import (
     RefusedError,
 )
 from rtc_signaling.messages import (
+    Ack,
+    Authenticate,
     Connected,
     Decoder,
     Encoder,
     Error,
     FromServer,
+    FromServerMessage,
     Message,
     Ping,
     Pong,
@@ -34,18 +41,26 @@ from rtc_signaling.messages import (
 logger = logging.getLogger(__name__)
 
 # docs/protocol.md, close codes: these say that coming back as one is does not help.
-DO_NOT_COME_BACK = frozenset({1003, 1007, 1009, 4400, 4401, 4403, 4404, 4409, 4423})
+DO_NOT_COME_BACK = frozenset({1002, 1003, 1007, 1009, 4400, 4401, 4403, 4404, 4409, 4423})
 UNAUTHORIZED = 4401
 OPEN_TIMEOUT_S = 5.0
 HEARTBEAT_S = 5.0
 MAX_MESSAGE_BYTES = 1_048_576
+DELIVERY_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 5.0
 
 
 class SignalingClient:
     """Talk to a signaling server, and come back by itself when the connection is lost.
 
-    Iterate over `messages()`; each (re)connection begins with a `Connected` message. Use it in
-    one event loop.
+    Use it in one event loop:
+
+        async with SignalingClient('ws://robot:8765', 'receiver') as client:
+            async for message in client:
+                ...
+
+    Each (re)connection begins with a `Connected` message. A connection that was lost is resumed:
+    if `Connected.resumed` is true nothing was missed.
 
     Args:
         url: The server, `ws://host:port/` or `wss://...`.
@@ -73,7 +88,8 @@ class SignalingClient:
     ) -> None:
         name = f'&client_id={quote(client_id)}' if client_id else ''
         self._url = url
-        self._request_url = f'{url}{"" if "/" in url[6:] else "/"}?role={role}{name}'
+        query = f'role={role}{name}&auth=message'
+        self._request_url = f'{url}{"" if "/" in url[6:] else "/"}?{query}'
         try:
             parse_uri(self._request_url)
         except (InvalidURI, ValueError) as error:
@@ -86,6 +102,25 @@ class SignalingClient:
         self._socket: ClientConnection | None = None
         self._complained = False
         self._token: str | None = None
+        self._client_id = client_id
+        self._resume_token = ''
+        self._last_seq = 0
+        # Ids of another run of this program must not look like repetitions of this one's.
+        self._run = secrets.token_urlsafe(6)
+        self._ids = itertools.count(1)
+        self._unanswered: dict[str, asyncio.Future[Ack | Error]] = {}
+        self._incoming: AsyncGenerator[FromServer, None] | None = None
+
+    async def __aenter__(self) -> SignalingClient:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._incoming is not None:
+            await self._incoming.aclose()
+
+    def __aiter__(self) -> AsyncGenerator[FromServer, None]:
+        self._incoming = self.messages()
+        return self._incoming
 
     @property
     def connected(self) -> bool:
@@ -101,9 +136,55 @@ class SignalingClient:
         if self._socket is None:
             raise ConnectionFailedError(f'no connection to {self._url}')
         try:
-            await self._socket.send(self._encoder.encode(message), text=True)
+            await self._write(self._socket, message)
         except ConnectionClosed as error:
             raise ConnectionFailedError(f'the connection to {self._url} was lost') from error
+
+    async def deliver(self, message: Message, timeout_s: float = DELIVERY_TIMEOUT_S) -> str:
+        """Send a message, again and again under the same id, until the server has taken it.
+
+        Somebody has to iterate over the messages meanwhile: the answer is one of them.
+
+        Returns:
+            `delivered`, or `queued` if its peer is away.
+
+        Raises:
+            ConnectionFailedError: It was not taken within `timeout_s`; the text says why.
+            ProtocolError: The server refused it, and would again.
+        """
+        msg_id = f'{self._run}.{next(self._ids)}'
+        named = msgspec.structs.replace(message, msg_id=msg_id)
+        backoff = Backoff(0.2, 5.0, random.uniform)
+        why = f'no connection to {self._url}'
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    wait_s = backoff.next_s()
+                    answer = await self._ask(named, msg_id)
+                    if isinstance(answer, Ack):
+                        return answer.status
+                    if answer is not None:
+                        why = f'{answer.code}: {answer.message}'
+                        if not answer.retry:
+                            raise ProtocolError(answer.code, answer.message)
+                        if answer.retry_after_s is not UNSET:
+                            wait_s = max(wait_s, answer.retry_after_s)
+                    await asyncio.sleep(wait_s)
+        except TimeoutError:
+            raise ConnectionFailedError(f'not delivered within {timeout_s:g} s: {why}') from None
+
+    async def _ask(self, message: Message, msg_id: str) -> Ack | Error | None:
+        """Send a message once; return the answer, or None if there is none (yet)."""
+        future: asyncio.Future[Ack | Error] = asyncio.get_running_loop().create_future()
+        self._unanswered[msg_id] = future
+        try:
+            await self.send(message)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await future
+        except (ConnectionFailedError, TimeoutError):
+            return None
+        finally:
+            del self._unanswered[msg_id]
 
     async def messages(self) -> AsyncGenerator[FromServer, None]:
         """Yield what the server sends, over as many connections as it takes.
@@ -125,17 +206,12 @@ class SignalingClient:
         try:
             async with self._connect() as socket:
                 try:
+                    await self._write(socket, self._credentials())
                     async for data in socket:
                         message = self._decode(data)
-                        if isinstance(message, Connected):
-                            self._welcomed(socket)
-                        elif isinstance(message, Ping):
-                            await socket.send(
-                                self._encoder.encode(Pong(msg_id=message.msg_id)), text=True
-                            )
-                        elif isinstance(message, Error):
+                        if isinstance(message, Error):
                             refusal = message.message
-                        if message is not None:
+                        if message is not None and not await self._take(socket, message):
                             yield message
                 finally:
                     self._lost()
@@ -151,12 +227,40 @@ class SignalingClient:
                 f'cannot reach the signaling server at {self._url}: {error or "timed out"}'
             ) from error
 
+    async def _take(self, socket: ClientConnection, message: FromServer) -> bool:
+        """Do what a message means to the connection; return whether that was all of it."""
+        if isinstance(message, Connected):
+            self._welcomed(socket, message)
+        elif isinstance(message, Ping):
+            await self._write(socket, Pong(msg_id=message.msg_id))
+            return True
+        elif isinstance(message, Ack | Error) and message.msg_id is not UNSET:
+            future = self._unanswered.get(message.msg_id)
+            if future is not None and not future.done():
+                future.set_result(message)
+                return True
+        if isinstance(message, FromServerMessage) and message.seq is not UNSET:
+            self._last_seq = message.seq
+        return False
+
+    def _credentials(self) -> Authenticate:
+        self._token = self._read_token()
+        token = self._token or ''
+        if not self._resume_token:
+            return Authenticate(token=token)
+        return Authenticate(
+            token=token,
+            client_id=self._client_id,
+            resume_token=self._resume_token,
+            last_seq=self._last_seq,
+        )
+
+    async def _write(self, socket: ClientConnection, message: Message) -> None:
+        await socket.send(self._encoder.encode(message), text=True)
+
     def _connect(self) -> Any:
-        self._token = token = self._read_token()
-        headers = {'Authorization': f'Bearer {token}'} if token is not None else {}
         return connect(
             self._request_url,
-            additional_headers=headers,
             compression=None,
             max_size=MAX_MESSAGE_BYTES,
             open_timeout=OPEN_TIMEOUT_S,
@@ -175,8 +279,12 @@ class SignalingClient:
             logger.debug('ignored a message of the server: %s', error)
             return None
 
-    def _welcomed(self, socket: ClientConnection) -> None:
+    def _welcomed(self, socket: ClientConnection, welcome: Connected) -> None:
         self._socket = socket
+        self._client_id = welcome.client_id
+        self._resume_token = welcome.resume_token
+        if not welcome.resumed:
+            self._last_seq = 0
         self._backoff.reset()
         self._complained = False
         logger.info('connected to the signaling server at %s', self._url)

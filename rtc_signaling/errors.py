@@ -40,15 +40,23 @@ class ProtocolError(RtcSignalingError):
         code: One of the protocol's stable error codes.
         message: What was wrong: the field, the value and the rule.
         retry: Whether the same message may succeed later.
+        retry_after_s: When it may, in s, if that is known.
         fatal: Whether the connection must end, since the peer cannot be understood.
     """
 
     def __init__(
-        self, code: str, message: str, *, retry: bool = False, fatal: bool = False
+        self,
+        code: str,
+        message: str,
+        *,
+        retry: bool = False,
+        retry_after_s: float | None = None,
+        fatal: bool = False,
     ) -> None:
         self.code = code
         self.message = message
         self.retry = retry
+        self.retry_after_s = retry_after_s
         self.fatal = fatal
         super().__init__(code, message)
 

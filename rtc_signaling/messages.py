@@ -16,11 +16,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from rtc_signaling.errors import ProtocolError
 
 PROTOCOL_VERSION = 1
+MAX_QUOTE_CHARS = 200
 
 ClientId = Annotated[str, Meta(pattern=r'^[A-Za-z0-9._:-]{1,64}\Z')]
 MessageId = Annotated[str, Meta(min_length=1, max_length=64)]
 Token = Annotated[str, Meta(max_length=4096)]
 Text = Annotated[str, Meta(max_length=256)]
+# JSON has no infinity, but 1e999 reads as one.
+Amount = Annotated[float, Meta(ge=0, le=1e15)]
 MLineIndex = Annotated[int, Meta(ge=0, le=255)]
 
 
@@ -34,12 +37,24 @@ class Message(Struct, kw_only=True, frozen=True, tag_field='type', omit_defaults
     msg_id: MessageId | UnsetType = UNSET
 
 
+class FromServerMessage(Message, kw_only=True, frozen=True):
+    """Be the base of what the server may send again when a client resumes.
+
+    Attributes:
+        seq: The number of the message for this client, from 1; only the server sets it.
+    """
+
+    seq: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+
+
 class Authenticate(Message, kw_only=True, frozen=True, tag='authenticate'):
     """Show a credential (client to server), within `auth.timeout` of connecting."""
 
     token: Token
     role: Annotated[str, Meta(pattern=r'^(sender|receiver)\Z')] | UnsetType = UNSET
     client_id: ClientId | UnsetType = UNSET
+    resume_token: Token | UnsetType = UNSET
+    last_seq: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
 class Peer(Struct, kw_only=True, frozen=True):
@@ -58,6 +73,17 @@ class IceServer(Struct, kw_only=True, frozen=True, omit_defaults=True):
     credential: str | UnsetType = UNSET
 
 
+class Limits(Struct, kw_only=True, frozen=True):
+    """Tell a client what it has to keep to."""
+
+    max_message_bytes: int
+    messages_per_s: float
+    burst: int
+    queue_messages: int
+    queue_bytes: int
+    resume_window_s: float
+
+
 class Connected(Message, kw_only=True, frozen=True, tag='connected'):
     """Welcome a client whose credential was accepted (server to client)."""
 
@@ -67,11 +93,14 @@ class Connected(Message, kw_only=True, frozen=True, tag='connected'):
     polite: bool
     ice_servers: list[IceServer]
     peers: list[Peer]
+    resume_token: str
+    resumed: bool
     heartbeat_s: float
     timeout_s: float
+    limits: Limits
 
 
-class Offer(Message, kw_only=True, frozen=True, tag='offer'):
+class Offer(FromServerMessage, kw_only=True, frozen=True, tag='offer'):
     """Offer a session (W3C RTCSessionDescription); between peers."""
 
     sdp: str
@@ -79,14 +108,15 @@ class Offer(Message, kw_only=True, frozen=True, tag='offer'):
     sender_id: ClientId | UnsetType = UNSET
 
 
-class Answer(Message, kw_only=True, frozen=True, tag='answer'):
+class Answer(FromServerMessage, kw_only=True, frozen=True, tag='answer'):
     """Answer an offer (W3C RTCSessionDescription); between peers."""
 
     sdp: str
     client_id: ClientId | UnsetType = UNSET
+    sender_id: ClientId | UnsetType = UNSET
 
 
-class IceCandidate(Message, kw_only=True, frozen=True, tag='ice_candidate'):
+class IceCandidate(FromServerMessage, kw_only=True, frozen=True, tag='ice_candidate'):
     """Tell an address to try (W3C RTCIceCandidateInit); between peers.
 
     An empty or null candidate means that no more will come.
@@ -101,6 +131,7 @@ class IceCandidate(Message, kw_only=True, frozen=True, tag='ice_candidate'):
         default=UNSET, name='usernameFragment'
     )
     client_id: ClientId | UnsetType = UNSET
+    sender_id: ClientId | UnsetType = UNSET
 
 
 class ExtendedIceCandidate(IceCandidate, kw_only=True, frozen=True, tag='ice_candidate'):
@@ -112,7 +143,7 @@ class ExtendedIceCandidate(IceCandidate, kw_only=True, frozen=True, tag='ice_can
     extra: dict[str, Any]
 
 
-class PeerJoined(Message, kw_only=True, frozen=True, tag='peer_joined'):
+class PeerJoined(FromServerMessage, kw_only=True, frozen=True, tag='peer_joined'):
     """Tell that a peer can be talked to now (server to client)."""
 
     client_id: str
@@ -120,12 +151,12 @@ class PeerJoined(Message, kw_only=True, frozen=True, tag='peer_joined'):
     name: str
 
 
-class PeerLeft(Message, kw_only=True, frozen=True, tag='peer_left'):
+class PeerLeft(FromServerMessage, kw_only=True, frozen=True, tag='peer_left'):
     """Tell that a peer is gone (server to client).
 
     Attributes:
-        reason: `left` when it said so or closed in order, `connection_lost`, `timeout`,
-            `replaced` or `refused` otherwise.
+        reason: `left` when it said so or closed in order, `connection_lost` when it did not come
+            back in time, `refused` when it was expelled.
     """
 
     client_id: str
@@ -145,7 +176,43 @@ class Leave(Message, kw_only=True, frozen=True, tag='leave'):
     """End this client's sessions at once (client to server)."""
 
 
-class Error(Message, kw_only=True, frozen=True, tag='error'):
+class Ack(Message, kw_only=True, frozen=True, tag='ack'):
+    """Tell that a message was taken (server to client).
+
+    Attributes:
+        status: `delivered`; if its peer is away `queued`, or `dropped` for what does not wait.
+    """
+
+    status: str
+
+
+class Stats(FromServerMessage, kw_only=True, frozen=True, tag='stats'):
+    """Report how the video is at the receiver; forwarded to the sender.
+
+    Attributes:
+        fps: Pictures presented, per s.
+        bitrate_bps: Received bits, per s.
+        rtt_ms: Round trip between receiver and sender.
+        jitter_ms: Jitter of the packets (RFC 3550).
+        loss: Share of lost packets, 0 to 1.
+        freezes: How often the picture froze, since the start.
+        latency_ms: Age of the picture when it was presented.
+        setup_ms: Time from the receiver's offer to a connection.
+    """
+
+    client_id: ClientId | UnsetType = UNSET
+    sender_id: ClientId | UnsetType = UNSET
+    fps: Amount | UnsetType = UNSET
+    bitrate_bps: Amount | UnsetType = UNSET
+    rtt_ms: Amount | UnsetType = UNSET
+    jitter_ms: Amount | UnsetType = UNSET
+    loss: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    freezes: Amount | UnsetType = UNSET
+    latency_ms: Amount | UnsetType = UNSET
+    setup_ms: Amount | UnsetType = UNSET
+
+
+class Error(FromServerMessage, kw_only=True, frozen=True, tag='error'):
     """Tell what was wrong with a message, or with the session."""
 
     code: str
@@ -155,10 +222,20 @@ class Error(Message, kw_only=True, frozen=True, tag='error'):
     client_id: str | UnsetType = UNSET
 
 
-Signal = Offer | Answer | IceCandidate
-FromClient = Authenticate | Offer | Answer | IceCandidate | Ping | Pong | Leave
+Forwarded = Offer | Answer | IceCandidate | Stats
+FromClient = Authenticate | Offer | Answer | IceCandidate | Stats | Ping | Pong | Leave
 FromServer = (
-    Connected | Offer | Answer | IceCandidate | PeerJoined | PeerLeft | Ping | Pong | Error
+    Connected
+    | Offer
+    | Answer
+    | IceCandidate
+    | Stats
+    | PeerJoined
+    | PeerLeft
+    | Ack
+    | Ping
+    | Pong
+    | Error
 )
 
 _CANDIDATE_MEMBERS = {
@@ -166,6 +243,12 @@ _CANDIDATE_MEMBERS = {
     *(member.encode_name for member in msgspec.structs.fields(IceCandidate)),
 }
 MessageT = TypeVar('MessageT', bound=Message)
+
+
+class _Named(Struct):
+    """Read nothing of a message but its id."""
+
+    msg_id: MessageId | UnsetType = UNSET
 
 
 class Decoder(Generic[MessageT]):
@@ -178,6 +261,7 @@ class Decoder(Generic[MessageT]):
     def __init__(self, union: Any) -> None:
         self._typed = msgspec.json.Decoder(union)
         self._plain = msgspec.json.Decoder(dict[str, Any])
+        self._named = msgspec.json.Decoder(_Named)
 
     def decode(self, data: bytes | str) -> MessageT:
         """Return the message in `data`.
@@ -191,12 +275,23 @@ class Decoder(Generic[MessageT]):
             if isinstance(message, IceCandidate):
                 return self._with_extra(message, data)
         except msgspec.ValidationError as error:
-            raise ProtocolError('invalid_message', str(error)) from error
+            # Without a path it is about the whole, which is then no object.
+            is_object = ' - at `$' in str(error) or not str(error).startswith('Expected `object`')
+            code = 'invalid_message' if is_object else 'invalid_json'
+            raise ProtocolError(code, _on_one_line(str(error))) from error
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise ProtocolError('invalid_json', str(error)) from error
+            raise ProtocolError('invalid_json', _on_one_line(str(error))) from error
         except RecursionError as error:
             raise ProtocolError('invalid_json', 'it is nested too deeply') from error
         return message
+
+    def msg_id_of(self, data: bytes | str) -> str | UnsetType:
+        """Return the `msg_id` in what could not be decoded, if one can be made out."""
+        try:
+            found = self._named.decode(data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return UNSET
+        return found.msg_id
 
     def _with_extra(self, message: MessageT, data: bytes | str) -> MessageT:
         members = self._plain.decode(data)
@@ -218,3 +313,15 @@ class Encoder:
             members = msgspec.to_builtins(message)
             return self._encoder.encode(members.pop('extra') | members)
         return self._encoder.encode(message)
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text that may quote the other side, short and fit for a log."""
+    if len(text) > MAX_QUOTE_CHARS:
+        text = f'{text[:MAX_QUOTE_CHARS]}...'
+    return ''.join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def kind_of(message: Message) -> str:
+    """Return the wire's name of the message's type."""
+    return str(type(message).__struct_config__.tag)

@@ -1,4 +1,4 @@
-"""The HTTP half of the server's port: the viewer page, its files, and /healthz."""
+"""The viewer page and its files over HTTP."""
 
 from __future__ import annotations
 
@@ -42,20 +42,19 @@ class Pages:
 
     def respond(self, path: str) -> Response:
         """Answer a GET of `path` (without its query)."""
-        if path == '/healthz':
-            return _response(HTTPStatus.OK, 'text/plain; charset=utf-8', b'ok\n')
         found = self._files.get(path)
         if found is None:
             return plain(HTTPStatus.NOT_FOUND, 'not found')
-        return _response(HTTPStatus.OK, *found)
+        return respond(HTTPStatus.OK, *found)
 
 
 def plain(status: HTTPStatus, text: str) -> Response:
     """Return a response of one line of text."""
-    return _response(status, 'text/plain; charset=utf-8', f'{text}\n'.encode())
+    return respond(status, 'text/plain; charset=utf-8', f'{text}\n'.encode())
 
 
-def _response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
+def respond(status: HTTPStatus, content_type: str, body: bytes) -> Response:
+    """Return a response with the headers that every response has."""
     headers = Headers(_SECURITY_HEADERS)
     headers['Content-Type'] = content_type
     headers['Content-Length'] = str(len(body))

@@ -15,7 +15,7 @@ from rtc_signaling.auth import SENDER
 from rtc_signaling.backoff import Backoff
 from rtc_signaling.client import SignalingClient
 from rtc_signaling.config import SenderConfig
-from rtc_signaling.errors import ConnectionFailedError, RefusedError
+from rtc_signaling.errors import ConnectionFailedError, ProtocolError, RefusedError
 from rtc_signaling.media._aiortc import offer_addresses
 from rtc_signaling.media.peer import ViewerPeer
 from rtc_signaling.media.track import Camera
@@ -183,9 +183,9 @@ class CameraSender:
 
     async def _send_to_viewer(self, message: Message) -> None:
         try:
-            await self._client.send(message)
-        except ConnectionFailedError as error:
-            logger.warning('an answer could not be sent: %s', error)
+            await self._client.deliver(message)
+        except (ConnectionFailedError, ProtocolError) as error:
+            logger.warning('an answer did not reach its viewer: %s', error)
 
     def _ice_servers(self) -> list[RTCIceServer]:
         own = [RTCIceServer(urls=url) for url in self._config.ice_servers]

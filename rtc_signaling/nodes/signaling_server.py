@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
+from collections.abc import Mapping
 
 from rclpy.context import Context
 from rclpy.node import Node
+from std_msgs.msg import Float64, UInt32
 
-from rtc_signaling.auth import Authenticator, OpenAuthenticator, TokenAuthenticator
 from rtc_signaling.config import ServerConfig
-from rtc_signaling.loop_thread import LoopThread
+from rtc_signaling.credentials import announcement, make_authenticator, make_ice
+from rtc_signaling.loop_thread import LoopThread, fast_loop
 from rtc_signaling.metrics import ServerSnapshot
 from rtc_signaling.ros import status
 from rtc_signaling.ros.logging import forward_logs
@@ -19,7 +20,6 @@ from rtc_signaling.ros.outbox import Outbox
 from rtc_signaling.ros.parameters import declare
 from rtc_signaling.ros.status import StatusPublisher
 from rtc_signaling.server import SignalingServer
-from rtc_signaling.tokens import load_or_create, token_path
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 class SignalingServerNode:
     """Run a SignalingServer in a background thread and publish how it is.
 
-    Publishes `signaling/status`. Construct, spin and close it on one thread.
+    Publishes `signaling/status`, and as plain numbers `signaling/active_connections`,
+    `signaling/message_rate` (Hz), `signaling/error_rate` (Hz) and `signaling/latency` (s, the
+    median round trip of pings). Construct, spin and close it on one thread.
 
     Raises:
         ConfigurationError: A parameter, the token file or the port cannot be used.
@@ -38,13 +40,20 @@ class SignalingServerNode:
         forward_logs(self.node.get_logger())
         config = declare(self.node, ServerConfig)
         self._status = StatusPublisher(self.node, 'signaling/status', 'rtc_signaling')
+        self._connections = self.node.create_publisher(UInt32, 'signaling/active_connections', 10)
+        self._message_rate = self.node.create_publisher(Float64, 'signaling/message_rate', 10)
+        self._error_rate = self.node.create_publisher(Float64, 'signaling/error_rate', 10)
+        self._latency = self.node.create_publisher(Float64, 'signaling/latency', 10)
         self._outbox: Outbox[ServerSnapshot] = Outbox(self.node, self._publish)
-        authenticator, token = _authenticator(config)
+        authenticator, token = make_authenticator(config, os.environ)
+        ice = make_ice(config)
         self._thread = LoopThread(
-            'signaling', lambda: SignalingServer(config, authenticator, self._outbox.put).run()
+            'signaling',
+            lambda: SignalingServer(config, authenticator, ice, self._outbox.put).run(),
+            fast_loop(),
         )
         server = self._thread.start()
-        _announce(config, server.port, token)
+        logger.info('%s', announcement(config, server.port, token))
 
     def check(self) -> None:
         """Raise the error that ended the server's thread, if one did."""
@@ -59,21 +68,36 @@ class SignalingServerNode:
         self._status.publish_last(level, message)
 
     def _publish(self, snapshot: ServerSnapshot) -> None:
-        robots = 'no robot' if snapshot.senders == 0 else f'{snapshot.senders} robot(s)'
+        level, message = _judge(snapshot)
         self._status.publish(
-            status.OK if snapshot.senders else status.WARN,
-            f'running: {robots}, {snapshot.receivers} viewer(s)',
+            level,
+            message,
             [
                 ('senders', snapshot.senders),
                 ('receivers', snapshot.receivers),
+                ('away', snapshot.away),
                 ('url', snapshot.url),
-                ('messages_received', snapshot.messages_received),
-                ('messages_sent', snapshot.messages_sent),
+                ('messages_received_per_s', snapshot.received.messages_per_s),
+                ('messages_sent_per_s', snapshot.sent.messages_per_s),
+                ('errors_per_s', snapshot.error_rate),
+                ('ping_p50_ms', snapshot.ping_s.p50 * 1000),
+                ('ping_p95_ms', snapshot.ping_s.p95 * 1000),
+                ('setup_p50_ms', snapshot.setup_s.p50 * 1000),
+                ('waiting_messages', snapshot.waiting),
+                ('too_slow', snapshot.too_slow),
                 ('connections', snapshot.connections),
+                ('messages_received', sum(snapshot.received.messages.values())),
+                ('messages_sent', sum(snapshot.sent.messages.values())),
                 ('errors', sum(snapshot.errors.values())),
-                *((f'errors.{code}', count) for code, count in sorted(snapshot.errors.items())),
+                *_labelled('errors', snapshot.errors),
+                *_labelled('refused', snapshot.refused),
+                *_labelled('sessions', snapshot.sessions),
             ],
         )
+        self._connections.publish(UInt32(data=snapshot.senders + snapshot.receivers))
+        self._message_rate.publish(Float64(data=snapshot.received.messages_per_s))
+        self._error_rate.publish(Float64(data=snapshot.error_rate))
+        self._latency.publish(Float64(data=snapshot.ping_s.p50))
 
 
 def make(context: Context) -> SignalingServerNode:
@@ -81,19 +105,14 @@ def make(context: Context) -> SignalingServerNode:
     return SignalingServerNode(context)
 
 
-def _authenticator(config: ServerConfig) -> tuple[Authenticator, str]:
-    """Return who decides who comes in, and the token for viewers ('' if none is needed)."""
-    if config.auth_mode == 'none':
-        logger.warning('auth.mode is none: anyone who reaches the port can watch and send')
-        return OpenAuthenticator(), ''
-    tokens = load_or_create(token_path(config.auth_token_file, os.environ))
-    return TokenAuthenticator(tokens), tokens.receiver
+def _judge(snapshot: ServerSnapshot) -> tuple[bytes, str]:
+    """Say in a level and in words how the server is; the worst first."""
+    if snapshot.problems:
+        return status.ERROR, '; '.join(snapshot.problems)
+    robots = f'{snapshot.senders} robot(s)' if snapshot.senders else 'no robot'
+    level = status.OK if snapshot.senders else status.WARN
+    return level, f'running: {robots}, {snapshot.receivers} viewer(s)'
 
 
-def _announce(config: ServerConfig, port: int, token: str) -> None:
-    """Log the viewer's URL; the one line in which a token may stand."""
-    anywhere = config.host in ('0.0.0.0', '::', '')  # noqa: S104  # compared, not bound
-    host = socket.gethostname() if anywhere else config.host
-    host = f'[{host}]' if ':' in host else host
-    fragment = f'#token={token}' if token else ''
-    logger.info('open http://%s:%d/%s in a browser to see the camera', host, port, fragment)
+def _labelled(name: str, counts: Mapping[str, int]) -> list[tuple[str, object]]:
+    return [(f'{name}.{key}', count) for key, count in sorted(counts.items())]

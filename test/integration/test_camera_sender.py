@@ -17,9 +17,11 @@ from fakes import DEADLINE_S, TOKENS, FakeImage, Viewer, scene_image, until, vie
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
 from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.errors import RefusedError
+from rtc_signaling.ice import IceManager
 from rtc_signaling.media import peer
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
+from rtc_signaling.sdp import SdpManager
 from rtc_signaling.server import SignalingServer
 
 # A server that can be killed: it has to be a process of its own.
@@ -43,6 +45,13 @@ asyncio.run(serve())
 def _addresses_as_before(monkeypatch):
     """Undo what a sender does to aioice in this process."""
     monkeypatch.setattr(aioice.ice, 'get_host_addresses', aioice.ice.get_host_addresses)
+
+
+@pytest.fixture
+def trusting_server(monkeypatch):
+    """Let every description and candidate through: a sender cannot rely on its server."""
+    monkeypatch.setattr(SdpManager, 'check', lambda self, sdp, kind: None)
+    monkeypatch.setattr(IceManager, 'check_candidate', lambda self, candidate: None)
 
 
 class Sending:
@@ -87,8 +96,16 @@ async def sending(port, *, token=lambda: None, film=True, **settings):
 
 
 @contextlib.asynccontextmanager
-async def serving(tokens=None):
-    config = ServerConfig(host='127.0.0.1', port=0)
+async def serving(tokens=None, resume_window_s=0.0):
+    # Here a lost connection is a lost client at once, and floods of messages come through.
+    config = ServerConfig(
+        host='127.0.0.1',
+        port=0,
+        resume_window_s=resume_window_s,
+        connection_burst=1_000_000,
+        failed_logins=1_000_000,
+        message_burst=1_000_000,
+    )
     authenticator = OpenAuthenticator() if tokens is None else TokenAuthenticator(tokens)
     async with SignalingServer(config, authenticator).run() as server:
         yield server
@@ -135,7 +152,7 @@ async def test_only_the_chosen_address_is_offered():
         assert 'a=sendonly' in answer
 
 
-async def test_candidates_may_come_one_by_one_and_malformed_ones_do_no_harm():
+async def test_candidates_may_come_one_by_one_and_malformed_ones_do_no_harm(trusting_server):
     async with (
         serving() as server,
         sending(server.port) as sender,
@@ -230,7 +247,7 @@ async def test_a_viewer_that_vanishes_is_let_go_and_the_other_goes_on():
         'v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n',
     ],
 )  # fmt: skip
-async def test_a_garbage_offer_is_the_end_of_that_viewer_alone(sdp, caplog):
+async def test_a_garbage_offer_is_the_end_of_that_viewer_alone(sdp, caplog, trusting_server):
     async with (
         serving() as server,
         sending(server.port) as sender,

@@ -18,10 +18,20 @@ from rtc_signaling.errors import ConfigurationError, ConnectionFailedError, Refu
 from rtc_signaling.messages import Connected, Error, Offer, PeerJoined, Ping
 from rtc_signaling.server import SignalingServer
 
+SDP = (
+    'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n'
+    'a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdefghijkl\r\n'
+    f'a=fingerprint:sha-256 {":".join(["AB"] * 32)}\r\na=setup:actpass\r\n'
+)
 WELCOME = json.dumps(
     {
         'type': 'connected', 'client_id': 'me', 'role': 'sender', 'protocol': 1, 'polite': False,
-        'ice_servers': [], 'peers': [], 'heartbeat_s': 1.0, 'timeout_s': 3.0,
+        'ice_servers': [], 'peers': [], 'resume_token': 'resume', 'resumed': False,
+        'heartbeat_s': 1.0, 'timeout_s': 3.0,
+        'limits': {
+            'max_message_bytes': 65536, 'messages_per_s': 50.0, 'burst': 200,
+            'queue_messages': 64, 'queue_bytes': 262144, 'resume_window_s': 30.0,
+        },
     }
 )  # fmt: skip
 
@@ -32,7 +42,7 @@ def impatient():
 
 @contextlib.asynccontextmanager
 async def serving(tokens=None, port=0):
-    config = ServerConfig(host='127.0.0.1', port=port)
+    config = ServerConfig(host='127.0.0.1', port=port, connection_burst=1_000_000)
     authenticator = OpenAuthenticator() if tokens is None else TokenAuthenticator(tokens)
     async with SignalingServer(config, authenticator).run() as server:
         yield server
@@ -106,10 +116,10 @@ async def test_it_is_welcomed_sends_and_receives():
         assert talk.client.connected
         async with welcomed(server.port, client_id='viewer') as (viewer, _):
             assert (await talk.expect(PeerJoined)).client_id == 'viewer'
-            await viewer.send(type='offer', sdp='v=0')
+            await viewer.send(type='offer', sdp=SDP)
             assert (await talk.expect(Offer)).client_id == 'viewer'
-            await talk.client.send(Offer(sdp='v=1', client_id='viewer'))
-            assert (await viewer.expect('offer'))['sdp'] == 'v=1'
+            await talk.client.send(Offer(sdp=SDP.replace('s=-', 's=own'), client_id='viewer'))
+            assert 's=own' in (await viewer.expect('offer'))['sdp']
     assert talk.links == [True, False]
 
 
@@ -235,6 +245,7 @@ async def test_a_connection_that_is_cut_means_come_back():
 
     async def handler(socket):
         connections.append(socket)
+        await socket.recv()
         await socket.send(WELCOME)
         socket.transport.abort()
 
@@ -277,33 +288,36 @@ async def test_the_token_is_read_anew_at_each_attempt():
     tokens = iter(['first', 'second', TOKENS.sender])
     shown = []
 
-    def refuse_some(connection, request):
-        shown.append(request.headers.get('Authorization'))
-        return connection.respond(503, 'full\n') if len(shown) < 3 else None
-
     async def handler(socket):
+        shown.append(json.loads(await socket.recv()))
+        if len(shown) < 3:
+            await socket.close(4408)
+            return
         await socket.send(WELCOME)
         await socket.wait_closed()
 
     async with (
-        odd_server(handler, process_request=refuse_some) as port,
+        odd_server(handler) as port,
         talking(port, read_token=lambda: next(tokens)) as talk,
     ):
         await talk.expect(Connected)
-    assert shown == ['Bearer first', 'Bearer second', f'Bearer {TOKENS.sender}']
+    assert [message['token'] for message in shown] == ['first', 'second', TOKENS.sender]
 
 
-async def test_without_a_token_no_header_is_sent():
-    headers = []
+async def test_it_shows_its_credential_in_a_message_and_nowhere_else():
+    requests, messages = [], []
 
     async def handler(socket):
-        headers.append(socket.request.headers)
+        requests.append(socket.request)
+        messages.append(json.loads(await socket.recv()))
         await socket.send(WELCOME)
         await socket.wait_closed()
 
-    async with odd_server(handler) as port, talking(port) as talk:
+    async with odd_server(handler) as port, talking(port, read_token=lambda: 'hidden') as talk:
         await talk.expect(Connected)
-    assert 'Authorization' not in headers[0]
+    assert requests[0].path == '/?role=sender&client_id=camera&auth=message'
+    assert 'hidden' not in str(requests[0].headers)
+    assert messages == [{'type': 'authenticate', 'token': 'hidden'}]
 
 
 async def test_an_unreadable_token_ends_it():
@@ -322,13 +336,14 @@ async def test_pings_are_answered_and_what_is_not_understood_is_skipped():
         for odd in ('not JSON', '[]', '{"type": "in_version_2"}', b'\x00binary'):
             await socket.send(odd)
         await socket.send('{"type": "ping", "msg_id": "p1"}')
+        await socket.recv()
         answers.append(json.loads(await socket.recv()))
         await socket.wait_closed()
 
     async with odd_server(handler) as port, talking(port) as talk:
         await until(lambda: answers, 'an answer')
         assert answers == [{'type': 'pong', 'msg_id': 'p1'}]
-        assert [type(message) for message in talk.messages] == [Connected, Ping]
+        assert [type(message) for message in talk.messages] == [Connected]
         assert talk.links == [True]
 
 

@@ -16,8 +16,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from rtc_signaling.config import SenderConfig, ServerConfig, TestCameraConfig, parameters
+from rtc_signaling.config import SenderConfig, ServerConfig, TestCameraConfig
 from rtc_signaling.errors import ConfigurationError
+from rtc_signaling.parameter import parameters
 from rtc_signaling.ros import runner, status
 from rtc_signaling.ros.logging import RosLogHandler, forward_logs
 from rtc_signaling.ros.outbox import Outbox
@@ -106,7 +107,7 @@ def test_settings_are_taken(make_node, config, setting, field, value):
         (ServerConfig, 'timeout:=.inf', 'timeout = inf: must be at least 1 and at most 3600'),
         (ServerConfig, 'timeout:=0', 'timeout = 0.0: must be at least 1 and at most 3600'),
         (ServerConfig, 'timeout:=soon', "timeout = 'soon': must be a number"),
-        (ServerConfig, 'auth.mode:=open', "auth.mode = 'open': must be one of token, none"),
+        (ServerConfig, 'auth.mode:=open', "auth.mode = 'open': must be one of token, jwt, none"),
         (ServerConfig, 'host:=127', 'host = 127: must be a string'),
         (ServerConfig, 'ice_servers:=stun', "ice_servers = 'stun': must be a list of strings"),
         (ServerConfig, "ice_servers:=['http://x']", "ice_servers = 'http://x': must match"),
@@ -135,7 +136,7 @@ def test_parameters_are_described_and_cannot_be_changed_while_it_runs(make_node)
     assert (bounds.from_value, bounds.to_value) == (0, 65535)
     [bounds] = node.describe_parameter('timeout').floating_point_range
     assert (bounds.from_value, bounds.to_value) == (1.0, 3600.0)
-    assert node.describe_parameter('auth.mode').additional_constraints == 'token, none'
+    assert node.describe_parameter('auth.mode').additional_constraints == 'token, jwt, none'
     [result] = node.set_parameters([RosParameter('port', value=1)])
     assert not result.successful
     assert node.get_parameter('port').value == 8765

@@ -135,7 +135,7 @@ def observer():
 @contextlib.contextmanager
 def serving(tokens=None, *, viewer=False):
     """Run a server in a thread of this process, and a WebRTC viewer beside it; yields its port."""
-    config = ServerConfig(host='127.0.0.1', port=0)
+    config = ServerConfig(host='127.0.0.1', port=0, resume_window_s=0.0, failed_logins=1000)
     authenticator = OpenAuthenticator() if tokens is None else TokenAuthenticator(tokens)
 
     @contextlib.asynccontextmanager
@@ -347,10 +347,8 @@ def test_a_sender_without_a_server_says_so_once_and_stays(start, observer, tmp_p
     assert heard[-1].level == DiagnosticStatus.WARN
     assert heard[-1].message.startswith('no connection to the signaling server at ws://127.0.0.1:')
     texts = [text for _, text in lines(process)]
-    assert [text for text in texts if 'cannot reach the signaling server' in text] == texts[-1:]
-    # The other one is that there is no token file, since the server has not made one.
-    assert [text for text in texts if 'tokens.json' in text] == texts[:1]
-    assert len(texts) == 2
+    assert len(texts) == 1
+    assert 'cannot reach the signaling server' in texts[0]
     finish(process, signal.SIGINT)
 
 
@@ -386,7 +384,7 @@ def test_a_newer_sender_of_the_same_name_ends_it_with_one_line(start, observer):
         observer.spin_until(lambda: heard, 'no status')
         with connect(f'ws://127.0.0.1:{port}/?role=sender&client_id=arm', proxy=None):
             observer.wait_for(STATUS['camera_sender'], DiagnosticStatus.ERROR, '^died$')
-            assert 'a newer connection took this client_id' in fails(process)
+            assert 'a newer connection has this client_id' in fails(process)
 
 
 class Driver:

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fakes import TOKENS
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtc_signaling.auth import (
@@ -375,6 +375,8 @@ JSON = st.recursive(
 )
 
 
+# Making JSON is slow at first, on a busy machine too slow for the check of that.
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from(['alg', 'kid', 'typ', 'crit', 'b64']), JSON)
     | st.just({'alg': 'HS256'}),

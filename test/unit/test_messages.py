@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from rtc_signaling.errors import ProtocolError
 from rtc_signaling.messages import (
+    MAX_QUOTE_CHARS,
     Decoder,
     Encoder,
     ExtendedIceCandidate,
@@ -97,7 +99,7 @@ def test_the_class_with_the_unknown_members_is_ours_alone():
 @pytest.mark.parametrize(
     ('text', 'code'),
     [
-        ('[' * 100_000, 'invalid_message'),
+        ('[' * 100_000, 'invalid_json'),
         ('{"type": "offer", "sdp": "", "x": ' + '[' * 60_000 + ']' * 60_000 + '}', 'invalid_json'),
         (
             '{"type": "ice_candidate", "candidate": ""' + ', "x": {"a": 1' * 60_000 + '}' * 60_001,
@@ -121,6 +123,31 @@ def test_the_message_of_an_error_does_not_quote_a_token():
     assert (
         secret[:20] not in refused(json.dumps({'type': 'authenticate', 'token': secret})).message
     )
+
+
+def test_the_message_of_an_error_is_one_short_line():
+    message = refused(json.dumps({'type': 'x\n\x1b[2J' + 'y' * 1000})).message
+    assert message.isprintable()
+    assert len(message) <= MAX_QUOTE_CHARS + 20
+
+
+@pytest.mark.parametrize(
+    ('text', 'msg_id'),
+    [
+        ('{"type": "shutdown", "msg_id": "m"}', 'm'),
+        ('{"type": "offer", "sdp": 1, "msg_id": "m"}', 'm'),
+        ('{"type": "offer", "sdp": 1}', UNSET),
+        ('{"type": "ping", "msg_id": 1}', UNSET),
+        ('{"type": "ping", "msg_id": ""}', UNSET),
+        ('{"msg_id": "m"', UNSET),
+        ('[]', UNSET),
+        ('', UNSET),
+        ('{"x": ' + '[' * 60_000 + ']' * 60_000 + '}', UNSET),
+        ('\ud800', UNSET),
+    ],
+)
+def test_of_what_is_no_message_the_id_is_made_out_if_there_is_one(text, msg_id):
+    assert from_client.msg_id_of(text) == msg_id
 
 
 def test_messages_cannot_be_changed():

@@ -36,21 +36,27 @@ def test_the_page_is_at_the_root(pages):
     assert pages.respond('/').body == pages.respond('/index.html').body
 
 
-def test_health(pages):
-    response = pages.respond('/healthz')
-    assert (response.status_code, response.body) == (200, b'ok\n')
-
-
 @pytest.mark.parametrize(
     'path',
-    ['', '//', '/x', '/web/index.html', '/../pages.py', '/./index.html', 'index.html', '/.'],
+    [
+        '',
+        '//',
+        '/x',
+        '/healthz',
+        '/metrics',
+        '/web/index.html',
+        '/../pages.py',
+        '/./index.html',
+        'index.html',
+        '/.',
+    ],
 )
 def test_nothing_else_is_there(pages, path):
     response = pages.respond(path)
     assert (response.status_code, response.body) == (404, b'not found\n')
 
 
-@pytest.mark.parametrize('path', ['/', '/healthz', '/nowhere'])
+@pytest.mark.parametrize('path', ['/', '/viewer.js', '/nowhere'])
 def test_every_answer_has_the_security_headers(pages, path):
     headers = pages.respond(path).headers
     policy = headers['Content-Security-Policy']

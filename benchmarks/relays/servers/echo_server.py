@@ -35,7 +35,14 @@ class EchoConnection(ClientConnection):
 class Echo:
     """Stand in for the signaling server."""
 
-    def receive(self, client: EchoConnection, text: str) -> None:
+    def socket_opened(self, _connection: EchoConnection) -> bool:
+        """Take every socket."""
+        return True
+
+    def socket_closed(self, connection: EchoConnection) -> None:
+        """Take the end of one."""
+
+    def receive(self, client: EchoConnection, text: str, _size_bytes: int) -> None:
         """Send the text back to where it came from; the connection is its own client here."""
         client.send_now(text.encode())
 

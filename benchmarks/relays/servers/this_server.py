@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from relays.dialects import RECEIVER, SENDER, TOKEN
 
 from rtc_signaling.auth import TokenAuthenticator, Tokens
-from rtc_signaling.config import Parameter, ServerConfig, parameters
+from rtc_signaling.config import ServerConfig
+from rtc_signaling.parameter import Parameter, parameters
 from rtc_signaling.server import SignalingServer
 
 # What is asked for, by the parameter's name; a version that lacks one runs without it.

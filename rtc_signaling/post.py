@@ -1,0 +1,125 @@
+"""Getting messages to clients, whether they are here or away (docs/protocol.md, 4 and 5)."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from rtc_signaling.admission import Door
+from rtc_signaling.auth import RECEIVER
+from rtc_signaling.delivery import Delivery, Numbered
+from rtc_signaling.effects import Effect, Send
+from rtc_signaling.errors import ProtocolError
+from rtc_signaling.messages import (
+    Encoder,
+    Error,
+    Forwarded,
+    FromServerMessage,
+    Message,
+    PeerJoined,
+    PeerLeft,
+    Stats,
+    kind_of,
+)
+from rtc_signaling.routing import may_see
+from rtc_signaling.sessions import Client, PeerState, Session
+
+
+class Post:
+    """Deliver messages to clients that are here, and keep them for those that are away."""
+
+    def __init__(self, door: Door, encoder: Encoder) -> None:
+        self._door = door
+        self._encoder = encoder
+
+    def forward(
+        self,
+        peer: Client,
+        message: FromServerMessage,
+        session: Session,
+        origin: Client,
+        msg_id: str,
+    ) -> Send | None:
+        """Return the effect that delivers a client's message, or None for a peer that is away.
+
+        Raises:
+            ProtocolError: `peer_unavailable`: the peer is away and its queue is full.
+        """
+        if isinstance(message, Stats):
+            # Figures are of use at once or never: they are neither replayed nor kept waiting.
+            return self.reply(peer, message) if peer.state is PeerState.READY else None
+        delivery = self._delivery(peer)
+        if peer.state is PeerState.READY:
+            return _send(peer, delivery.number(message))
+        if not delivery.wait(message, session.key, origin.client_id, msg_id):
+            raise ProtocolError(
+                'peer_unavailable', f'the {peer.role} is away and its queue is full', retry=True
+            )
+        return None
+
+    def resume(self, client: Client, last_seq: int | None) -> list[Effect]:
+        """Deliver what a client that came back has not got yet."""
+        if client.delivery is None:
+            return []
+        return [_send(client, numbered) for numbered in client.delivery.resume(last_seq)]
+
+    def reply(self, client: Client, message: Message) -> Send:
+        """Return the effect that sends what is not numbered: it answers, and is not replayed."""
+        return Send(client.link, self._encoder.encode(message), kind_of(message))
+
+    def counterparts(self, client: Client) -> list[Client]:
+        """Return the clients of the other role that may have to do with this one."""
+        return [
+            peer
+            for peer in self._door.clients.values()
+            if peer.role != client.role
+            and (may_see(client, peer) if client.role == RECEIVER else may_see(peer, client))
+        ]
+
+    def announce_joined(self, client: Client) -> list[Effect]:
+        """Tell its counterparts that a client is in."""
+        joined = PeerJoined(client_id=client.client_id, role=client.role, name=client.client_id)
+        return self._announce(client, joined)
+
+    def announce_left(self, client: Client, reason: str) -> list[Effect]:
+        """Tell its counterparts that a client is out for good, and who wrote to it in vain."""
+        left = PeerLeft(client_id=client.client_id, role=client.role, reason=reason)
+        effects = self._announce(client, left)
+        for item in client.delivery.waiting if client.delivery is not None else ():
+            origin = self._door.clients.get(item.from_id)
+            if origin is not None and isinstance(item.message, Forwarded):
+                expired = Error(
+                    code='expired',
+                    message=f'the {client.role} did not come back',
+                    retry=True,
+                    client_id=item.session[0],
+                    msg_id=item.msg_id or UNSET,
+                )
+                if origin.receipts is not None:
+                    origin.receipts.forget(item.msg_id)
+                effects += self._tell(origin, expired)
+        return effects
+
+    def _announce(self, client: Client, message: FromServerMessage) -> list[Effect]:
+        effects: list[Effect] = []
+        for peer in self.counterparts(client):
+            effects += self._tell(peer, message)
+        return effects
+
+    def _tell(self, client: Client, message: FromServerMessage) -> list[Effect]:
+        """Send what the server itself has to say, or let it wait."""
+        delivery = self._delivery(client)
+        if client.state is PeerState.READY:
+            return [_send(client, delivery.number(message))]
+        if not delivery.wait(message, ('', ''), '', ''):
+            # It would come back to a world that it does not know: let it start anew then.
+            self._door.forget_resumption(client)
+        return []
+
+    def _delivery(self, client: Client) -> Delivery:
+        if client.delivery is None:
+            client.delivery = Delivery(self._encoder)
+        return client.delivery
+
+
+def _send(client: Client, numbered: Numbered) -> Send:
+    return Send(client.link, numbered.data, numbered.kind)

@@ -1,0 +1,397 @@
+"""The signaling server: WebSockets around the core."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import functools
+import logging
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request as HttpRequest
+from websockets.http11 import Response
+
+from rtc_signaling import messages
+from rtc_signaling.admission import Rules
+from rtc_signaling.auth import RECEIVER, Authenticator
+from rtc_signaling.config import ServerConfig
+from rtc_signaling.connection import ClientConnection
+from rtc_signaling.core import CONNECTION_LOST, SignalingCore
+from rtc_signaling.effects import Changed, Close, Effect, Negotiated, Refused, Send
+from rtc_signaling.errors import ConfigurationError, ProtocolError
+from rtc_signaling.flood import FloodGuard
+from rtc_signaling.gate import Gate
+from rtc_signaling.ice import IceManager
+from rtc_signaling.messages import (
+    Answer,
+    Authenticate,
+    Decoder,
+    FromClient,
+    IceCandidate,
+    Leave,
+    Message,
+    Offer,
+    Ping,
+    Pong,
+    Stats,
+)
+from rtc_signaling.metrics import ServerMetrics, ServerSnapshot
+from rtc_signaling.server.census import connection_of, population
+from rtc_signaling.sessions import Client, CloseCode, PeerState
+from rtc_signaling.tls import TlsFiles, server_tls
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOT_PERIOD_S = 1.0
+CLOSE_TIMEOUT_S = 1.0
+# Beyond the WebSockets: the page and its files, /healthz, and handshakes that are under way.
+OTHER_SOCKETS = 64
+# Of those one address may have so many, or as many as its connections may come at once.
+OPENING_SOCKETS = 32
+# The loop looked at its own clock so much later than it wanted to: it is overloaded.
+MAX_LAG_S = 1.0
+# What the connection itself answers to frames that break the protocol.
+_REFUSALS = (
+    CloseCode.FRAME_ERROR,
+    CloseCode.UNSUPPORTED_DATA,
+    CloseCode.INVALID_DATA,
+    CloseCode.TOO_BIG,
+    CloseCode.TOO_MANY_MESSAGES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    """Hold what a type of message is called, and what takes it."""
+
+    kind: str
+    take: Callable[..., None]
+
+
+class SignalingServer:
+    """Connect robots' senders with their receivers.
+
+    Use it in one event loop: `async with SignalingServer(...).run():`. Everything below belongs
+    to that loop's thread.
+
+    Args:
+        config: The operator's settings.
+        authenticator: Who may come in.
+        ice: The ICE servers to hand out; None for none.
+        on_snapshot: Called in the loop with the figures, on each change and each second.
+
+    Raises:
+        ConfigurationError: The TLS files cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        authenticator: Authenticator,
+        ice: IceManager | None = None,
+        on_snapshot: Callable[[ServerSnapshot], None] = lambda snapshot: None,
+    ) -> None:
+        self._config = config
+        self._on_snapshot = on_snapshot
+        self._tls: TlsFiles | None = server_tls(config.tls_certificate, config.tls_key)
+        self._core = SignalingCore(
+            Rules.of(config),
+            authenticator,
+            ice or IceManager(),
+            functools.partial(secrets.token_urlsafe, 18),
+        )
+        self._metrics = ServerMetrics(time.monotonic())
+        self._gate = Gate(config, socket.gethostname(), authenticator, self._metrics)
+        self._flood = FloodGuard(config)
+        self._decoder: Decoder[FromClient] = Decoder(FromClient)
+        self._sockets: set[ClientConnection] = set()
+        self._opening: Counter[str] = Counter()
+        self._port = 0
+        self._lag_s = 0.0
+        self._last = self.snapshot()
+        self._handlers = {
+            Authenticate: _Handler('authenticate', self.handle_authenticate),
+            Offer: _Handler('offer', self.handle_offer),
+            Answer: _Handler('answer', self.handle_answer),
+            IceCandidate: _Handler('ice_candidate', self.handle_ice_candidate),
+            messages.ExtendedIceCandidate: _Handler('ice_candidate', self.handle_ice_candidate),
+            Stats: _Handler('stats', self.handle_stats),
+            Ping: _Handler('ping', self.handle_ping),
+            Pong: _Handler('pong', self.handle_pong),
+            Leave: _Handler('leave', self.handle_leave),
+        }
+
+    @property
+    def port(self) -> int:
+        """The TCP port that is listened on."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The URL for clients, as far as the server knows it; without any token."""
+        scheme = 'wss' if self._tls else 'ws'
+        return f'{scheme}://{self._config.host}:{self._port}/'
+
+    @property
+    def clients(self) -> Mapping[str, Client]:
+        """The clients that are in, or away, by client_id."""
+        return self._core.clients
+
+    @contextlib.asynccontextmanager
+    async def run(self) -> AsyncIterator[SignalingServer]:
+        """Listen while the context lasts; leaving it closes every connection with 1001.
+
+        Raises:
+            ConfigurationError: The port is taken, or the address is not this machine's.
+        """
+        try:
+            listener = await self._listen()
+        except OSError as error:
+            raise _listen_error(self._config, error) from error
+        self._port = next(iter(listener.sockets)).getsockname()[1]
+        logger.info('bound on %s port %d', self._config.host, self._port)
+        ticker = asyncio.create_task(self._tick_periodically())
+        try:
+            yield self
+        finally:
+            listener.close(code=CloseCode.GOING_AWAY)
+            await listener.wait_closed()
+            ticker.cancel()
+            await asyncio.gather(ticker, return_exceptions=True)
+
+    def snapshot(self) -> ServerSnapshot:
+        """Return the figures of now; rates are over the time since the last snapshot."""
+        self._last = self._metrics.snapshot(
+            time.monotonic(), self.url, population(self._core.clients.values()), self._problems()
+        )
+        return self._last
+
+    def disconnect_all(self, reason: str) -> int:
+        """Close every connection with 1001, and return how many there were."""
+        count = len(self._core.clients)
+        self._apply(self._core.disconnect_all(reason))
+        return count
+
+    # What connections call.
+
+    def socket_opened(self, connection: ClientConnection) -> bool:
+        """Count a socket in; return whether there is room for it."""
+        self._sockets.add(connection)
+        self._opening[connection.address] += 1
+        most = self._config.max_connections + OTHER_SOCKETS
+        most_opening = max(OPENING_SOCKETS, self._config.connection_burst)
+        if len(self._sockets) <= most and self._opening[connection.address] <= most_opening:
+            return True
+        self._metrics.refused['too_many_sockets'] += 1
+        text = f'refused a connection from {connection.address}: too many are open'
+        self._flood.log(logger, text, 'too_many_sockets', time.monotonic())
+        return False
+
+    def socket_closed(self, connection: ClientConnection) -> None:
+        """Count a socket out."""
+        self._sockets.discard(connection)
+        self._metrics.too_slow += connection.too_slow
+        self._opened(connection)
+
+    def _opened(self, connection: ClientConnection) -> None:
+        """Count a handshake as over, well or ill; once."""
+        if not connection.opening:
+            return
+        connection.opening = False
+        self._opening[connection.address] -= 1
+        if not self._opening[connection.address]:
+            del self._opening[connection.address]
+
+    def receive(self, client: Client, text: str, size_bytes: int) -> None:
+        """Take one message of a client."""
+        now_s = time.monotonic()
+        flood = self._flood.judge(client, size_bytes, now_s)
+        try:
+            message: Message = self._decoder.decode(text)
+            handler = self._handlers[type(message)]
+        except ProtocolError as error:
+            self._metrics.received.add('invalid', size_bytes)
+            msg_id = self._decoder.msg_id_of(text)
+            self._apply(self._core.undecoded(client, flood or error, now_s, msg_id))
+            return
+        self._metrics.received.add(handler.kind, size_bytes)
+        if flood is not None:
+            self._apply(self._core.reject(client, flood, now_s, message.msg_id))
+        else:
+            handler.take(client, message, now_s)
+
+    # One for each type of message.
+
+    def handle_authenticate(self, client: Client, message: Authenticate, now_s: float) -> None:
+        """Let a client in that sends its token as a message, or renew its credential."""
+        self._apply(self._core.authenticate(client, message, now_s, time.time()))
+
+    def handle_offer(self, client: Client, message: Offer, now_s: float) -> None:
+        """Forward an offer to the peer that it is meant for."""
+        self._apply(self._core.forward(client, message, now_s))
+
+    def handle_answer(self, client: Client, message: Answer, now_s: float) -> None:
+        """Forward an answer to the peer that made the offer."""
+        self._apply(self._core.forward(client, message, now_s))
+
+    def handle_ice_candidate(self, client: Client, message: IceCandidate, now_s: float) -> None:
+        """Forward an ICE candidate to the peer that it is meant for."""
+        self._apply(self._core.forward(client, message, now_s))
+
+    def handle_stats(self, client: Client, message: Stats, now_s: float) -> None:
+        """Forward a receiver's report to its sender, and take the time of its set-up from it."""
+        self._apply(self._core.forward(client, message, now_s))
+        is_viewer = client.state is PeerState.READY and client.role == RECEIVER
+        if is_viewer and isinstance(message.setup_ms, float):
+            self._metrics.connected(message.setup_ms / 1000)
+
+    def handle_ping(self, client: Client, message: Ping, now_s: float) -> None:
+        """Answer a ping."""
+        self._apply(self._core.ping(client, message, now_s))
+
+    def handle_pong(self, client: Client, message: Pong, now_s: float) -> None:
+        """Take a pong."""
+        self._apply(self._core.pong(client, message, now_s))
+
+    def handle_leave(self, client: Client, message: Leave, now_s: float) -> None:
+        """Let a client go that says goodbye."""
+        self._apply(self._core.leave(client, message, now_s))
+
+    # Connections.
+
+    async def _listen(self) -> Server:
+        config = self._config
+        return await serve(
+            self._handle_client,
+            config.host,
+            config.port,
+            # Its annotation asks for a class, its documentation for any factory.
+            create_connection=functools.partial(  # type: ignore[arg-type]
+                ClientConnection, signaling=self
+            ),
+            process_request=self._process_request,
+            compression=None,
+            max_size=config.max_message_bytes,
+            ping_interval=config.timeout_s / 3,
+            ping_timeout=config.timeout_s * 2 / 3,
+            open_timeout=config.auth_timeout_s,
+            close_timeout=CLOSE_TIMEOUT_S,
+            server_header=None,
+            ssl=self._tls.context if self._tls else None,
+        )
+
+    def _process_request(
+        self, connection: ServerConnection, request: HttpRequest
+    ) -> Response | None:
+        """Answer plain HTTP, and refuse a WebSocket that cannot be served."""
+        address = connection.remote_address[0] if connection.remote_address else ''
+        return self._gate.refusal(
+            request, address, time.monotonic(), self._core.has_room, lambda: self._last
+        )
+
+    async def _handle_client(self, connection: ServerConnection) -> None:
+        """See one client through, from the upgrade to the end of its connection."""
+        assert isinstance(connection, ClientConnection)  # noqa: S101  # told to `serve` above
+        assert connection.request is not None  # noqa: S101  # there was one, or no upgrade
+        self._metrics.connections += 1
+        request = self._gate.read(connection.request)
+        client, effects = self._core.connect(connection, request, time.monotonic(), time.time())
+        connection.client = client
+        self._opened(connection)
+        connection.control_frames = self._flood.control_bucket()
+        self._apply(effects)
+        try:
+            await connection.ended.wait()
+        finally:
+            reason = _end_reason(connection)
+            self._apply(self._core.disconnected(client, reason, time.monotonic()))
+            self._flood.forget(client)
+
+    def _apply(self, effects: list[Effect]) -> None:
+        """Carry out what the core decided, in order."""
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._send(effect)
+            elif isinstance(effect, Close):
+                connection_of(effect.link).start_closing(effect.code, effect.reason)
+            elif isinstance(effect, Changed):
+                self._announce(effect)
+            elif isinstance(effect, Refused):
+                self._refused(effect)
+            elif isinstance(effect, Negotiated):
+                self._metrics.negotiated(effect.duration_s)
+
+    def _send(self, effect: Send) -> None:
+        if connection_of(effect.link).send_now(effect.data):
+            self._metrics.sent.add(effect.kind, len(effect.data))
+
+    def _refused(self, effect: Refused) -> None:
+        code = effect.error.code
+        self._metrics.errors[code] += 1
+        if code == 'unauthorized':
+            address = connection_of(effect.client.link).remote_address
+            self._gate.login_failed(address[0] if address else '', time.monotonic())
+        name = effect.client.client_id or 'a client'
+        self._flood.log(logger, f'told {name}: {effect.error}', code, time.monotonic())
+
+    def _announce(self, change: Changed) -> None:
+        client = change.client
+        if client.client_id:
+            logger.info(
+                '%s %s: %s (%s)',
+                client.role,
+                client.client_id,
+                client.state.value,
+                change.reason,
+            )
+            self._on_snapshot(self._last)
+
+    # Figures.
+
+    async def _tick_periodically(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            wanted_s = loop.time() + SNAPSHOT_PERIOD_S
+            await asyncio.sleep(SNAPSHOT_PERIOD_S)
+            self._lag_s = loop.time() - wanted_s
+            self._apply(self._core.tick(time.monotonic(), time.time()))
+            if self._tls is not None:
+                self._tls.refresh()
+            self._on_snapshot(self.snapshot())
+
+    def _problems(self) -> tuple[str, ...]:
+        problems = []
+        if self._lag_s > MAX_LAG_S:
+            problems.append(f'overloaded: the event loop was {self._lag_s:.1f} s late')
+        if self._tls is not None and self._tls.problem:
+            problems.append(self._tls.problem)
+        return tuple(problems)
+
+
+def _end_reason(connection: ClientConnection) -> str:
+    """Tell a goodbye from a lost connection, and both from one that the server ended."""
+    protocol = connection.protocol
+    if protocol.close_sent is not None and protocol.close_sent.code in _REFUSALS:
+        return 'refused'
+    goodbye = protocol.close_code in (CloseCode.NORMAL, CloseCode.GOING_AWAY)
+    return 'left' if goodbye else CONNECTION_LOST
+
+
+def _listen_error(config: ServerConfig, error: OSError) -> ConfigurationError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigurationError(
+            'port',
+            config.port,
+            'is in use by another program (8765 is also the default of foxglove_bridge): stop '
+            'that, or set another port here and in server_url of camera_sender',
+        )
+    return ConfigurationError(
+        'host', config.host, f'cannot be listened on (port {config.port}): {error.strerror}'
+    )
