@@ -7,22 +7,25 @@
  *
  * Two things live side by side and fail apart: `Link`, the WebSocket to the server, and `Media`,
  * the peer connection to the robot. Running media never depends on the link, so losing the server
- * touches no video. `ViewerClient` joins them and decides when media has to be set up anew.
+ * touches no video. `ViewerClient` joins them and decides when media has to be set up anew; an
+ * `Outbox` sends what it has to say until the server has taken it.
  */
 
 import { Link, backOff_s } from './link.js';
 import { Media } from './media.js';
+import { Outbox } from './outbox.js';
+import { DEAD_S, DEAD_WITH_NEW_SENDER_S, describeState } from './state.js';
+import { NO_STATS } from './stats.js';
 
 const TICK_S = 0.5;
+const STATS_S = 2;
 const SETUP_TIMEOUT_S = 15;
-const DEAD_S = 5; // nothing at all came for so long: set up anew
-const DEAD_WITH_NEW_SENDER_S = 3; // the same, when the camera came (back) after the set-up
 
 const now = () => performance.now();
 
 /**
  * Receive one camera and keep receiving it. Events, each with a `detail`:
- * - `state` {state, cause, ...}: what it is doing now; see `#describe`.
+ * - `state` {state, cause, ...}: what it is doing now; see `describeState`.
  * - `track` {track, stream}: a new picture source; the first packet has just come.
  * - `media` {}: new figures, twice a second while there is a peer connection; see `figures`.
  * - `error` {code, message, ...}: what the server complained of.
@@ -32,8 +35,12 @@ export class ViewerClient extends EventTarget {
   detail = { state: 'connecting', cause: null };
   senders = new Map(); // client_id -> {client_id, name, joinedAt}
   #link;
+  #outbox;
   #media = null;
   #iceServers = [];
+  #resumeWindow_s = 0;
+  #reportedAt = -Infinity;
+  #welcomedAt = 0;
   #left = null; // the last camera's peer_left
   #setupFailure = null; // {cause, retryAt}: video could not be set up, and when to try again
   #setupAttempt = 0;
@@ -54,6 +61,9 @@ export class ViewerClient extends EventTarget {
     this.#link = new Link(
       address, token, () => this.#onLinkChange(), (message) => this.#onMessage(message),
     );
+    this.#outbox = new Outbox(
+      (message) => this.#link.send({ ...message, client_id: this.clientId }),
+    );
   }
 
   get pc() {
@@ -72,13 +82,14 @@ export class ViewerClient extends EventTarget {
   get figures() {
     const age_s = (at) => (at === null || at === undefined ? null : (now() - at) / 1000);
     const media = this.#media;
+    const { frames, fps, width, height } = media?.stats ?? NO_STATS;
     return {
       bytesAge_s: age_s(media?.bytesAt),
       framesAge_s: age_s(media?.framesAt),
-      frames: media?.frames ?? 0, // decoded so far
-      fps: media?.fps ?? 0,
-      width: media?.width ?? 0,
-      height: media?.height ?? 0,
+      frames, // decoded so far
+      fps,
+      width,
+      height,
     };
   }
 
@@ -105,6 +116,7 @@ export class ViewerClient extends EventTarget {
   }
 
   #onLinkChange() {
+    if (this.#link.state !== 'online') this.#outbox.pause();
     this.#decide();
     this.#update();
   }
@@ -115,8 +127,11 @@ export class ViewerClient extends EventTarget {
       case 'peer_joined': this.#onJoined(message); break;
       case 'peer_left': this.#onLeft(message); break;
       case 'offer': this.#onOffer(message); break;
-      case 'answer': this.#inOrder((media) => media.takeAnswer(message.sdp)); break;
-      case 'ice_candidate': this.#inOrder((media) => media.takeCandidate(message)); break;
+      case 'answer': this.#onSession(message, (media) => media.takeAnswer(message.sdp)); break;
+      case 'ice_candidate':
+        this.#onSession(message, (media) => media.takeCandidate(message));
+        break;
+      case 'ack': this.#outbox.take(message); break;
       case 'error': this.#onError(message); break;
       default: // the protocol may grow: what is not known is not ours
     }
@@ -126,12 +141,17 @@ export class ViewerClient extends EventTarget {
 
   #onConnected(message) {
     this.#iceServers = message.ice_servers ?? [];
-    const before = this.senders;
-    this.senders = new Map();
-    for (const peer of message.peers ?? []) this.#addPeer(peer, before.get(peer.client_id));
-    // What was being agreed when the link broke is lost in part: begin again.
-    if (this.#media && !this.#media.connected) this.#endMedia();
-    this.#setupFailure = null;
+    this.#resumeWindow_s = message.limits?.resume_window_s ?? 0;
+    if (!message.resumed) {
+      const before = this.senders;
+      this.senders = new Map();
+      for (const peer of message.peers ?? []) this.#addPeer(peer, before.get(peer.client_id));
+      // What was being agreed when the link broke is lost in part: begin again.
+      if (this.#media && !this.#media.connected) this.#endMedia();
+      this.#setupFailure = null;
+    } // else nothing was missed: what changed meanwhile comes next, as messages
+    this.#welcomedAt = now();
+    this.#outbox.resume();
   }
 
   #onJoined(message) {
@@ -140,8 +160,11 @@ export class ViewerClient extends EventTarget {
     this.#left = null;
     this.#setupFailure = null;
     this.#setupAttempt = 0;
-    const media = this.#media; // an offer to a camera that restarted is never answered
-    if (media?.sender === message.client_id && !media.connected) this.#endMedia();
+    const media = this.#media;
+    if (media?.sender !== message.client_id || media.connected) return;
+    // An offer to a camera that restarted is never answered, but one that waited for it is.
+    if (media.waits) Object.assign(media, { queued: false, startedAt: now() });
+    else this.#endMedia();
   }
 
   #onLeft(message) {
@@ -156,19 +179,57 @@ export class ViewerClient extends EventTarget {
     this.senders.set(client_id, { client_id, name, joinedAt: known?.joinedAt ?? now() });
   }
 
-  /** Give way to an offer of the robot's, even when one of ours is under way: we are polite. */
+  /**
+   * Give way to an offer of the robot's, even when one of ours is open: we are polite.
+   *
+   * Ours goes with its connection: after a rollback Chromium sometimes gathers no candidates.
+   */
   #onOffer(message) {
-    const sender = message.sender_id ?? this.#media?.sender ?? this.#choose();
-    this.#newMedia(sender);
-    this.#inOrder((media) => media.answer(message.sdp));
+    const media = this.#media;
+    if (media && !this.#isOurs(message)) return;
+    if (!media?.isOfSameEnd(message.sdp)) {
+      this.#newMedia(message.sender_id ?? media?.sender ?? this.#choose());
+    }
+    this.#inOrder((current) => current.answer(message.sdp));
+  }
+
+  /** Take a message of the session with the camera that we have; others have gone by. */
+  #onSession(message, step) {
+    if (this.#isOurs(message)) this.#inOrder(step);
+  }
+
+  #isOurs({ sender_id }) {
+    return sender_id === undefined || sender_id === this.#media?.sender;
   }
 
   #onError(message) {
-    if (message.code === 'peer_unavailable' && this.#media && !this.#media.connected) {
-      this.#failSetup('peer_unavailable', message.retry_after_s ?? 0);
+    const { code, msg_id } = message;
+    const known = this.#outbox.take(message);
+    const media = this.#media;
+    if (code === 'expired') {
+      if (msg_id !== undefined && msg_id === media?.offerId && !media.connected) this.#endMedia();
+      return; // that the camera is gone is told by `peer_left`
     }
+    // Without an id it is about `stats`, which nobody misses.
+    if (!known && msg_id === undefined && message.retry && this.#link.state === 'online') return;
     this.#tell('error', message);
-    if (message.code === 'forbidden_client_id') this.#link.renew();
+    if (code === 'forbidden_client_id') this.#link.renew();
+  }
+
+  #post(media, message) {
+    const { type } = message;
+    const isDescription = type !== 'ice_candidate';
+    return this.#outbox.post({ ...message, sender_id: media.sender }, {
+      owner: media,
+      alone: isDescription || !message.candidate,
+      onEnd: ({ status, error }) => {
+        if (type === 'offer') media.queued = status === 'queued';
+        if (error?.code === 'no_ack') this.#tell('error', error);
+        if (error && isDescription && !media.connected) {
+          this.#failSetup(error.code, error.retry_after_s);
+        }
+      },
+    });
   }
 
   /** Run a step of the agreement after those before it, unless its connection is gone by then. */
@@ -193,9 +254,20 @@ export class ViewerClient extends EventTarget {
     if (media) {
       await media.poll().catch(() => {}); // a connection that closed has no figures any more
       this.#tell('media', this.figures);
+      this.#report(media);
     }
     this.#decide();
     this.#update();
+  }
+
+  /** Tell the robot how its video is, while it comes and the robot can be told. */
+  #report(media) {
+    if (media !== this.#media || !media.flows(DEAD_S) || this.#link.state !== 'online') return;
+    if (!this.senders.has(media.sender)) return;
+    if (now() - this.#reportedAt < (STATS_S - TICK_S / 2) * 1000) return;
+    this.#reportedAt = now();
+    const ids = { client_id: this.clientId, sender_id: media.sender };
+    this.#link.send({ type: 'stats', ...ids, ...media.report() });
   }
 
   /** Return the camera to watch: the one that we have, else the first. */
@@ -225,9 +297,14 @@ export class ViewerClient extends EventTarget {
   }
 
   #judgeSetup(media) {
-    const late = now() - media.startedAt > SETUP_TIMEOUT_S * 1000;
-    if (media.over) this.#failSetup(media.failure ?? 'blocked');
-    else if (late) this.#failSetup(media.answered ? 'blocked' : 'no_answer');
+    if (media.over) {
+      this.#failSetup(media.failure ?? 'blocked');
+    } else if (this.#link.state === 'online') { // else an answer may wait for us
+      const limit_s = SETUP_TIMEOUT_S + (media.waits ? this.#resumeWindow_s : 0);
+      const since = Math.max(media.answeredAt ?? media.startedAt, this.#welcomedAt);
+      if (now() - since < limit_s * 1000) return;
+      this.#failSetup(media.answeredAt ? 'blocked' : 'no_answer');
+    }
   }
 
   #failSetup(cause, atLeast_s = 1) {
@@ -239,13 +316,13 @@ export class ViewerClient extends EventTarget {
   #newMedia(sender) {
     this.#endMedia();
     this.#setupFailure = null;
-    const send = (message) => {
-      const target = message.type === 'offer' ? { sender_id: sender } : {};
-      this.#link.send({ ...message, client_id: this.clientId, ...target });
-    };
     const onTrack = (track, stream) => this.#tell('track', { track, stream });
     try {
-      this.#media = new Media(sender, this.#iceServers, send, onTrack, () => this.#onLinkChange());
+      const media = new Media(
+        sender, this.#iceServers, (message) => this.#post(media, message), onTrack,
+        () => this.#onLinkChange(),
+      );
+      this.#media = media;
     } catch (error) {
       this.#tell('error', { code: 'webrtc', message: String(error.message ?? error) });
       this.#failSetup('webrtc');
@@ -254,6 +331,7 @@ export class ViewerClient extends EventTarget {
 
   #endMedia() {
     this.#media?.close();
+    this.#outbox.drop(this.#media);
     this.#media = null;
   }
 
@@ -262,46 +340,14 @@ export class ViewerClient extends EventTarget {
   }
 
   #update() {
-    const detail = this.#describe();
+    const detail = describeState({
+      link: this.#link, media: this.#media, senders: this.senders,
+      left: this.#left, failure: this.#setupFailure,
+    });
     if (JSON.stringify(detail) === JSON.stringify(this.detail)) return;
     this.detail = detail;
     this.state = detail.state;
     this.#tell('state', detail);
-  }
-
-  /**
-   * Return {state, cause, retryAt?, flows, ...}.
-   *
-   * `state` is connecting, authenticating, waiting, negotiating, live, reconnecting, refused or
-   * failed; `cause` says why, where there is a why; `retryAt` is the next attempt in ms of
-   * performance.now(); `flows` tells whether media comes, whatever the state.
-   */
-  #describe() {
-    const link = this.#link;
-    const flows = this.#media?.flows(DEAD_WITH_NEW_SENDER_S) ?? false;
-    if (link.state === 'refused' || link.state === 'failed') {
-      const cause = link.state === 'failed' ? 'closed' : link.token ? 'wrong_token' : 'no_token';
-      return { state: link.state, cause, code: link.cause.code, error: link.cause.error, flows };
-    }
-    if (link.state !== 'online') {
-      const state = link.wasOnline ? 'reconnecting'
-        : link.state === 'authenticating' ? 'authenticating' : 'connecting';
-      const { kind = null, code = null, error = null } = link.cause ?? {};
-      return { state, cause: kind, code, error, retryAt: link.retryAt, flows };
-    }
-    const media = this.#media;
-    const peer = this.senders.get(media?.sender);
-    const name = peer ? peer.name || peer.client_id : null;
-    const gone = media !== null && !peer;
-    if (media?.connected && (media.flows(DEAD_S) || !gone)) {
-      return { state: 'live', cause: gone ? 'sender_left' : null, name, flows };
-    }
-    if (this.senders.size === 0) {
-      const cause = gone || this.#left ? 'lost' : 'no_sender';
-      return { state: 'waiting', cause, reason: this.#left?.reason ?? null, flows };
-    }
-    if (this.#setupFailure) return { state: 'failed', ...this.#setupFailure, name, flows };
-    return { state: 'negotiating', cause: null, name, flows };
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The WebSocket to the signaling server (docs/protocol.md): logging in, staying, coming back.
+ * The WebSocket to the signaling server (docs/protocol.md): logging in, staying, resuming.
  */
 
 const BACK_OFF_FIRST_S = 0.5;
@@ -8,13 +8,20 @@ const CONNECT_TIMEOUT_S = 10; // for the WebSocket, and once more for the log-in
 const STEADY_S = 5; // a link that held for so long starts its back-off from the beginning
 const PROBE_S = 3;
 const ERROR_BELONGS_S = 2; // an error so shortly before the end is the reason of the end
+const LATER_S = 5; // "yes, later": not before
+const MAX_TOKEN_LENGTH = 4096;
 
 const CLOSE_NORMAL = 1000;
 const CLOSE_TO_COME_BACK = 4000; // says to the server that this is no goodbye
+const CLOSE_LOST = 1006;
+const CLOSE_FULL = 1013;
+const CLOSE_VIOLATIONS = 4400;
 const CLOSE_UNAUTHORIZED = 4401;
 const CLOSE_NAME_TAKEN = 4423;
-const CLOSE_NEW_SESSION = 4410;
-const CLOSES_FOR_GOOD = new Set([1003, 1007, 1009, 4400, 4403, 4404, 4409, CLOSE_NAME_TAKEN]);
+const CLOSES_FOR_GOOD = new Set([
+  1002, 1003, 1007, 1009, CLOSE_VIOLATIONS, 4403, 4404, 4409, CLOSE_NAME_TAKEN,
+]);
+const CLOSES_FOR_LATER = new Set([CLOSE_FULL, 4429]);
 
 const now = () => performance.now();
 
@@ -30,6 +37,8 @@ export class Link {
   retryAt = null; // ms on the clock of performance.now()
   wasOnline = false;
   clientId = null;
+  #resumeToken = null;
+  #lastSeq = 0;
   #socket = null;
   #attempt = 0;
   #onlineSince = Infinity;
@@ -50,9 +59,15 @@ export class Link {
 
   open() {
     this.#drop();
+    if (this.token.length > MAX_TOKEN_LENGTH) {
+      this.#set('refused', { kind: 'long_token' }); // the server could not even read it
+      return;
+    }
     this.#set('connecting', this.cause);
     const url = new URL(this.url);
     url.searchParams.set('role', 'receiver');
+    url.searchParams.set('auth', 'message');
+    // Under its name it gets its own place again where all are taken.
     if (this.clientId) url.searchParams.set('client_id', this.clientId);
     const socket = new WebSocket(url);
     this.#socket = socket;
@@ -60,7 +75,7 @@ export class Link {
     socket.onopen = () => {
       this.#expectWithin(CONNECT_TIMEOUT_S);
       this.#set('authenticating');
-      this.send({ type: 'authenticate', token: this.token });
+      this.send(this.#credentials());
     };
     socket.onmessage = (event) => this.#take(event.data);
     socket.onclose = (event) => this.#lost(event.code);
@@ -82,7 +97,7 @@ export class Link {
 
   /** Come back under a new id. */
   renew() {
-    this.clientId = null;
+    this.#forget();
     this.open();
   }
 
@@ -96,13 +111,29 @@ export class Link {
       const socket = this.#socket;
       this.send({ type: 'ping' });
       setTimeout(() => {
-        if (socket === this.#socket && this.#heardAt < asked) this.#lost(1006);
+        if (socket === this.#socket && this.#heardAt < asked) this.#lost(CLOSE_LOST);
       }, PROBE_S * 1000);
     }
   }
 
+  /** Send a message; return whether there was a socket to take it. */
   send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  #credentials() {
+    const message = { type: 'authenticate', token: this.token };
+    if (this.clientId) message.client_id = this.clientId;
+    if (!this.#resumeToken) return message;
+    return { ...message, resume_token: this.#resumeToken, last_seq: this.#lastSeq };
+  }
+
+  /** Give the name up, and with it what could be resumed under it. */
+  #forget() {
+    this.clientId = this.#resumeToken = null;
+    this.#lastSeq = 0;
   }
 
   #set(state, cause = null, retryAt = null) {
@@ -112,7 +143,7 @@ export class Link {
 
   #expectWithin(seconds) {
     clearTimeout(this.#deadline);
-    this.#deadline = setTimeout(() => this.#lost(1006), seconds * 1000);
+    this.#deadline = setTimeout(() => this.#lost(CLOSE_LOST), seconds * 1000);
   }
 
   /** Forget the socket at once: on a dead network its close event may take minutes. */
@@ -143,18 +174,30 @@ export class Link {
       this.send({ type: 'pong', ...echo });
     } else if (message.type === 'pong') {
       this.#answersPings = true;
-    } else {
+    } else if (!this.#isRepeated(message.seq)) {
       if (message.type === 'error') {
         this.#error = message;
         this.#errorAt = now();
       }
       this.onMessage(message);
+      // Not welcome with this `authenticate`, and not with the same one again.
+      const unread = message.type === 'error' && message.code === 'invalid_message';
+      if (unread && this.state === 'authenticating') this.#lost(CLOSE_VIOLATIONS);
     }
+  }
+
+  #isRepeated(seq) {
+    if (typeof seq !== 'number') return false;
+    if (seq <= this.#lastSeq) return true;
+    this.#lastSeq = seq;
+    return false;
   }
 
   #welcome(message) {
     clearTimeout(this.#deadline);
     this.clientId = message.client_id;
+    this.#resumeToken = message.resume_token ?? null;
+    if (!message.resumed) this.#lastSeq = 0;
     this.wasOnline = true;
     this.#onlineSince = now();
     // A browser is not shown WebSocket pings, so a silent death shows only by pings of our own.
@@ -162,7 +205,7 @@ export class Link {
     const heartbeat_s = message.heartbeat_s || timeout_s / 3;
     this.#heartbeat = setInterval(() => {
       const silent = now() - this.#heardAt > timeout_s * 1000;
-      if (silent && this.#answersPings) this.#lost(1006);
+      if (silent && this.#answersPings) this.#lost(CLOSE_LOST);
       else this.send({ type: 'ping' });
     }, heartbeat_s * 1000);
     this.send({ type: 'ping' });
@@ -175,22 +218,24 @@ export class Link {
     const opened = this.state !== 'connecting';
     const error = now() - this.#errorAt < ERROR_BELONGS_S * 1000 ? this.#error : null;
     this.#drop();
-    const known = this.cause?.kind === 'full' ? 'full' : 'unreachable'; // until diagnosed anew
-    const cause = { kind: opened ? 'lost' : known, code, error };
+    const { kind } = this.cause ?? {};
+    const known = ['full', 'unwell'].includes(kind) ? kind : 'unreachable'; // until diagnosed anew
+    const lost = code === CLOSE_FULL ? 'full' : 'lost';
+    const cause = { kind: opened ? lost : known, code, error };
     if (code === CLOSE_UNAUTHORIZED || error?.code === 'unauthorized') {
       this.#set('refused', cause);
       return;
     }
     // A name of an earlier session that another has now is given up for a new one.
-    const renews = code === CLOSE_NEW_SESSION || (code === CLOSE_NAME_TAKEN && this.clientId);
-    if (renews) this.clientId = null;
+    if (code === CLOSE_NAME_TAKEN && this.clientId) this.#forget();
     else if (CLOSES_FOR_GOOD.has(code)) {
       this.#set('failed', cause);
       return;
     }
     if (now() - this.#onlineSince > STEADY_S * 1000) this.#attempt = 0;
     this.#onlineSince = Infinity;
-    const wait_s = Math.max(backOff_s(this.#attempt++), error?.retry_after_s ?? 0);
+    const atLeast_s = error?.retry_after_s ?? (CLOSES_FOR_LATER.has(code) ? LATER_S : 0);
+    const wait_s = Math.max(backOff_s(this.#attempt++), atLeast_s);
     this.#retryTimer = setTimeout(() => this.open(), wait_s * 1000);
     this.#set('offline', cause, now() + wait_s * 1000);
     if (!opened) this.#diagnose(cause);
@@ -203,8 +248,9 @@ export class Link {
     url.search = '';
     try {
       const signal = AbortSignal.timeout(PROBE_S * 1000);
-      await fetch(url, { mode: 'no-cors', cache: 'no-store', signal });
-      cause.kind = 'full';
+      const response = await fetch(url, { mode: 'no-cors', cache: 'no-store', signal });
+      // Of a server elsewhere nothing can be read but that it is there.
+      cause.kind = response.status === 503 ? 'unwell' : 'full';
     } catch {
       cause.kind = navigator.onLine === false ? 'no_network' : 'unreachable';
     }

@@ -2,24 +2,28 @@
  * The peer connection to the robot: one offer, one answer, one camera's pictures.
  */
 
+import { NO_STATS, makeReport, readStats } from './stats.js';
+
 const now = () => performance.now();
 
 /** Hold one peer connection that receives one camera, from its offer to its end. */
 export class Media {
-  answered = false;
+  offerId = null; // the msg_id of our offer
+  queued = false; // whether our offer waits for a camera that is away
+  answeredAt = null; // all times in ms of performance.now()
   failure = null; // what made it impossible: a cause of ViewerClient's state `failed`
-  connectedAt = null; // all times in ms of performance.now()
+  connectedAt = null;
   bytesAt = null; // when anything came last, RTCP included
   framesAt = null; // when a decoded picture was counted last
-  frames = 0;
-  fps = 0;
-  width = 0;
-  height = 0;
+  stats = NO_STATS; // of the last poll
   #polledAt = 0;
-  #activity = 0;
-  #offered = false;
+  #offeredAt = null;
+  #reported = null; // {at, stats} of the last report
+  #described = false;
+  #gathered = false;
   #ownCandidates = [];
   #remoteCandidates = [];
+  #remoteSdp = '';
 
   constructor(sender, iceServers, send, onTrack, onChange) {
     this.sender = sender;
@@ -30,6 +34,7 @@ export class Media {
     this.pc.onconnectionstatechange = () => {
       if (this.pc.connectionState === 'connected' && this.connectedAt === null) {
         this.connectedAt = this.bytesAt = now();
+        this.#tellEnd();
       }
       onChange();
     };
@@ -50,6 +55,17 @@ export class Media {
     return this.connectedAt !== null;
   }
 
+  /** Return whether the camera is away and has our offer still to come. */
+  get waits() {
+    return this.queued && this.answeredAt === null;
+  }
+
+  /** Return whether an offer is of this connection's other end, which wants to change it. */
+  isOfSameEnd(sdp) {
+    const known = fingerprint(this.#remoteSdp);
+    return !this.over && known !== undefined && known === fingerprint(sdp);
+  }
+
   /**
    * Return whether anything came in the last `limit_s` before the last poll.
    *
@@ -62,26 +78,24 @@ export class Media {
   async offer() {
     this.pc.addTransceiver('video', { direction: 'recvonly' });
     await this.pc.setLocalDescription();
-    this.#describe('offer');
+    this.#offeredAt = now();
+    this.offerId = this.#describe('offer');
   }
 
   /** Answer an offer of the robot's. */
   async answer(sdp) {
-    await this.pc.setRemoteDescription({ type: 'offer', sdp });
+    this.#described = false;
+    await this.#takeDescription('offer', sdp);
     await this.pc.setLocalDescription();
-    this.answered = true;
+    this.#agreed();
     this.#describe('answer');
     await this.#addCandidates();
   }
 
   async takeAnswer(sdp) {
     if (this.pc.signalingState !== 'have-local-offer') return; // a second answer changes nothing
-    this.answered = true;
-    await this.pc.setRemoteDescription({ type: 'answer', sdp });
-    const [transceiver] = this.pc.getTransceivers();
-    if (!transceiver || /stopped|inactive/.test(transceiver.currentDirection)) {
-      this.failure = 'no_codec';
-    }
+    await this.#takeDescription('answer', sdp);
+    this.#agreed();
     await this.#addCandidates();
   }
 
@@ -93,25 +107,21 @@ export class Media {
 
   /** Read the statistics, so that the ages of bytes and pictures are up to date. */
   async poll() {
-    let activity = 0;
-    let frames = 0;
-    for (const entry of (await this.pc.getStats()).values()) {
-      if (['transport', 'candidate-pair', 'inbound-rtp'].includes(entry.type)) {
-        activity += entry.bytesReceived ?? 0;
-      }
-      if (entry.type === 'remote-outbound-rtp') activity += entry.reportsSent ?? 0;
-      if (entry.type === 'inbound-rtp' && entry.kind === 'video') {
-        frames += entry.framesDecoded ?? 0;
-        this.fps = entry.framesPerSecond ?? 0;
-        this.width = entry.frameWidth ?? 0;
-        this.height = entry.frameHeight ?? 0;
-      }
-    }
+    const before = this.stats;
+    this.stats = readStats(await this.pc.getStats());
     this.#polledAt = now();
-    if (activity !== this.#activity && this.connected) this.bytesAt = this.#polledAt;
-    if (frames !== this.frames) this.framesAt = this.#polledAt;
-    this.#activity = activity;
-    this.frames = frames;
+    if (this.stats.activity !== before.activity && this.connected) this.bytesAt = this.#polledAt;
+    if (this.stats.frames !== before.frames) this.framesAt = this.#polledAt;
+  }
+
+  /** Return how the video was since the last report; the first says how long setting up took. */
+  report() {
+    const last = this.#reported ?? { at: this.connectedAt, stats: NO_STATS };
+    const report = makeReport(last.stats, this.stats, (this.#polledAt - last.at) / 1000);
+    // Once only: each is one more set-up in the server's figures.
+    if (!this.#reported && this.#offeredAt) report.setup_ms = this.connectedAt - this.#offeredAt;
+    this.#reported = { at: this.#polledAt, stats: this.stats };
+    return report;
   }
 
   close() {
@@ -119,26 +129,51 @@ export class Media {
     this.pc.close();
   }
 
+  #agreed() {
+    this.answeredAt = now();
+    const receives = ({ currentDirection }) => /recv/.test(currentDirection);
+    if (!this.pc.getTransceivers().some(receives)) this.failure = 'no_codec';
+  }
+
   #describe(type) {
-    this.send({ type, sdp: this.pc.localDescription.sdp });
-    this.#offered = true;
+    const id = this.send({ type, sdp: this.pc.localDescription.sdp });
+    this.#described = true;
     for (const message of this.#ownCandidates.splice(0)) this.send(message);
+    return id;
   }
 
   #ownCandidate(candidate) {
-    // Firefox says the end twice: by an empty candidate, then by null.
-    if (candidate && !candidate.candidate) return;
-    const fields = candidate?.toJSON() ?? { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
-    const message = { type: 'ice_candidate', ...fields };
-    if (this.#offered) this.send(message);
-    else this.#ownCandidates.push(message);
+    if (!candidate) {
+      this.#gathered = true;
+      this.#tellEnd();
+    } else if (candidate.candidate) { // Firefox says the end twice: empty, then null
+      const message = { type: 'ice_candidate', ...candidate.toJSON() };
+      if (this.#described) this.send(message);
+      else this.#ownCandidates.push(message);
+    }
+  }
+
+  /** Tell the end of candidates; before our checks have come through, the robot would give up. */
+  #tellEnd() {
+    if (!this.#gathered || !this.connected) return;
+    this.send({ type: 'ice_candidate', candidate: '', sdpMid: '0', sdpMLineIndex: 0 });
+  }
+
+  async #takeDescription(type, sdp) {
+    await this.pc.setRemoteDescription({ type, sdp });
+    this.#remoteSdp = sdp; // the browser's own copy has one fingerprint of several
   }
 
   async #addCandidates() {
     for (const message of this.#remoteCandidates.splice(0)) {
       const { candidate, sdpMid = null, sdpMLineIndex = null, usernameFragment } = message;
-      if (!candidate) await this.pc.addIceCandidate();
-      else await this.pc.addIceCandidate({ candidate, sdpMid, sdpMLineIndex, usernameFragment });
+      const fields = { candidate, sdpMid, sdpMLineIndex, usernameFragment };
+      // One that is of no use, of an agreement gone by above all, leaves the others.
+      await this.pc.addIceCandidate(candidate ? fields : undefined).catch(() => {});
     }
   }
+}
+
+function fingerprint(sdp) {
+  return /^a=fingerprint:.*$/im.exec(sdp)?.[0];
 }

@@ -21,41 +21,62 @@ const CONNECTING = {
   ],
   full: () => [
     'The robot\'s server is there but refuses the connection.',
-    'Probably too many viewers are connected: close one, or wait for a free place.',
+    'Too many viewers or attempts: close one, or wait. Or a page that it does not admit?',
+  ],
+  unwell: () => [
+    'The robot\'s server is not well.', 'Its log and its /healthz say why.',
   ],
   no_network: () => ['This device is not connected to any network.', ''],
-  lost: (host, error) => [
-    `The robot's server at ${host} ended the connection.`, error ? describeError(error) : '',
+  lost: (host, error, code) => [
+    `The robot's server at ${host} ended the connection.`,
+    error ? describeError(error) : ENDED[code] ?? '',
   ],
+};
+
+const ENDED = {
+  1001: 'It was stopped.',
+  1011: 'It has an error.',
+  4413: 'This device is too slow.',
 };
 
 const FAILED = {
   blocked: [
     'The network between this device and the robot blocks video.',
-    'The server is reachable, but no video connection comes about. A firewall, or two separate '
-      + 'networks? Then the robot needs a TURN server.',
+    'The server is reachable, but not the camera. A firewall, or two separate networks? Then '
+      + 'the robot needs a TURN server.',
   ],
   no_answer: [
     'The robot\'s camera does not answer.',
     'It is registered with the server, but does not reply to this viewer.',
   ],
   no_codec: ['This browser cannot play any video format that the robot\'s camera offers.', ''],
-  peer_unavailable: ['The robot\'s camera cannot be reached through the server.', ''],
-  webrtc: ['This browser could not set up video.', ''],
+};
+
+const REFUSED = {
+  no_token: ['This robot asks for an access token.', ''],
+  wrong_token: [
+    'The robot\'s server refused the token.',
+    'It may have been changed: take it anew from the robot\'s log.',
+  ],
+  long_token: [
+    'That is no access token: it is too long.', 'Take the token anew from the robot\'s log.',
+  ],
 };
 
 const CLOSED = {
-  1009: 'A message of this page was too big for the server.',
+  1009: 'A message of the page was too big.',
+  4400: 'The server did not understand this page: reload it.',
   4403: 'This token does not allow to watch.',
-  4404: 'The server does not know what this page asked for.',
+  4404: 'The server knows no such camera.',
   4409: 'This viewer was opened again elsewhere, so it was closed here.',
-  4423: 'The name of this viewer is taken by somebody else.',
 };
 
 const GONE = [
   'The robot\'s camera is gone. Waiting for it to come back …',
   'The server runs, but the robot\'s camera has left it.',
 ];
+
+const AWAY = [GONE[0], 'The server runs, but the camera has lost its connection to it.'];
 
 const FROZEN = {
   none: ['No new picture is coming.', ''],
@@ -66,18 +87,24 @@ const FROZEN = {
   silent: ['Nothing comes from the robot any more.', 'Trying to reach it again.'],
 };
 
+const NEW_NAME = 'The server did not accept this viewer\'s name; a new one is taken.';
+
 const ERRORS = {
   unauthorized: 'The server refused the token.',
+  forbidden_role: 'The token does not allow to watch.',
+  forbidden_camera: 'The token is not for this camera.',
   peer_unavailable: 'The robot\'s camera is not reachable through the server just now.',
   invalid_message: 'The server did not understand a message of this page.',
-  forbidden_client_id: 'The server did not accept this viewer\'s name; a new one is taken.',
-  timeout: 'The server waited too long for an answer of this page.',
-  invalid_json: 'The server did not understand a message of this page.',
+  forbidden_client_id: NEW_NAME,
+  timeout: 'The server waited too long.',
+  invalid_sdp: 'The server did not accept this browser\'s description of the video.',
+  invalid_candidate: 'The server did not accept one of this device\'s addresses.',
   invalid_state: 'The server did not expect a message of this page.',
-  ambiguous_target: 'The server does not know which camera is meant.',
-  too_many_connections: 'All places for viewers are taken: close one, or wait for a free place.',
-  rate_limited: 'This page sent more than the server allows; it slows down.',
-  internal: 'The server has an internal problem.',
+  name_taken: NEW_NAME,
+  no_ack: 'The server does not answer this page.',
+  ambiguous_target: 'Several cameras, and none was named.',
+  too_many_connections: 'All places for viewers are taken: close one, or wait.',
+  rate_limited: 'This page sent too much; it waits and tries again.',
   webrtc: 'The browser refused a step of setting up video.',
 };
 
@@ -120,10 +147,12 @@ function sentences(state, detail, picture, host) {
   const { cause, code, error, flows } = detail;
   switch (state) {
     case 'connecting':
-      return CONNECTING[cause]?.(host, error) ?? ['Connecting to the robot\'s server …', ''];
+      return CONNECTING[cause]?.(host, error, code)
+        ?? ['Connecting to the robot\'s server …', ''];
     case 'authenticating':
       return ['Logging in …', ''];
     case 'waiting':
+      if (detail.reason === 'away') return AWAY;
       if (cause === 'lost') return GONE;
       return ['Waiting for the robot\'s camera …',
         'The server runs, but no camera is connected to it yet.'];
@@ -139,13 +168,14 @@ function sentences(state, detail, picture, host) {
     case 'reconnecting':
       if (flows) return ['Server lost; the video goes on.', ''];
       return ['Server lost, and no video comes.',
-        cause === 'lost' ? '' : CONNECTING[cause]?.(host, error).join(' ') ?? ''];
+        cause === 'lost' ? ENDED[code] ?? ''
+          : CONNECTING[cause]?.(host, error, code).join(' ') ?? ''];
     case 'refused':
-      return cause === 'no_token' ? ['This robot asks for an access token.', '']
-        : ['The robot\'s server refused the token.',
-          'It may have been changed: take it anew from the robot\'s log.'];
+      return REFUSED[cause];
     default:
-      if (cause !== 'closed') return FAILED[cause] ?? FAILED.webrtc;
+      if (cause !== 'closed') {
+        return FAILED[cause] ?? ['Video could not be set up.', ERRORS[cause] ?? ''];
+      }
       return [CLOSED[code] ?? `The server ended the connection for good (code ${code}).`,
         error ? describeError(error) : ''];
   }
