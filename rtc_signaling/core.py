@@ -306,8 +306,6 @@ class SignalingCore:
         error = ProtocolError('unauthorized', 'authenticate first', fatal=True)
         return self.reject(client, error, now_s, msg_id)
 
-    # Passing on.
-
     def _forward(self, client: Client, message: Forwarded, now_s: float) -> list[Effect]:
         self._check(client, message)
         session, peer = find_session(self._door.clients, client, message)
@@ -357,8 +355,6 @@ class SignalingCore:
         client.receipts.add(message.msg_id, status)
         ack = Ack(msg_id=message.msg_id, status=status)
         return [self._post.reply(client, ack)]
-
-    # Going.
 
     def _on_deadline(self, client: Client, now_s: float) -> list[Effect]:
         if client.state is PeerState.AWAY:
