@@ -43,8 +43,7 @@ class ClientConnection(ServerConnection):
     `recv()` is never used, its guard on the number of fragments is here.
 
     Nearly all that comes is one whole text frame in one segment. Such a frame is unpacked and
-    packed right here; whatever is not just that goes through websockets' parser. It saves a third
-    of the CPU of a message (docs/performance.md).
+    packed right here; whatever is not just that goes through websockets' parser.
     """
 
     def __init__(self, *args: Any, signaling: SignalingServer, **kwargs: Any) -> None:
