@@ -10,10 +10,8 @@ Pure, without state. No error and no summary holds a credential, an address or a
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from rtc_signaling.errors import ProtocolError
@@ -31,27 +29,66 @@ _LOGGED_CODECS = 8
 _SESSION_TYPES = 'iuepcbtrzka'
 _MEDIA_TYPES = 'icbka'
 _ORIGIN = r'o=\S{1,255} [0-9]{1,20} [0-9]{1,20} \S{1,16} \S{1,16} \S{1,255}'
-_VALUE = rf'=.{{0,{MAX_LINE_BYTES - 2}}}\n'
+_VALUE = rf'=.{{0,{MAX_LINE_BYTES - 2}}}\r?\n'
 
-# The check runs for every offer of every client: this one match says whether the text has the
-# form of SDP, and the rest looks for what it needs with str.find. A loop over the lines would cost
-# several times as much. Only what is wrong is looked at line by line.
+
+# The check runs for every offer of every client, so regular expressions do the work: a loop over
+# the lines would cost several times as much. Only what is wrong is looked at line by line.
 _FORM = re.compile(
-    rf'v=0\n{_ORIGIN}\ns{_VALUE}(?:[{_SESSION_TYPES}]{_VALUE})*+'
+    rf'v=0\r?\n{_ORIGIN}\r?\ns{_VALUE}(?:[{_SESSION_TYPES}]{_VALUE})*+'
     rf'(?:m{_VALUE}(?:[{_MEDIA_TYPES}]{_VALUE})*+)++',
     re.ASCII,
 )
-_RTPMAP = re.compile(r'\na=rtpmap:[0-9]{1,3} ([A-Za-z0-9._+-]{1,32})/')
-_DIRECTION = re.compile(r'\na=(sendrecv|sendonly|recvonly|inactive)\n')
+_STRAY = re.compile(r'\r(?!\n)|\0')
+_CHECKED = re.compile(r'\n(m=|a=(?:ice-ufrag|ice-pwd|fingerprint|setup|mid):)([^\r\n]*)')
+_TRANSPORT = ('a=ice-ufrag:', 'a=ice-pwd:', 'a=fingerprint:')
+_BUNDLE = re.compile(r'\na=group:BUNDLE ([^\r\n]*)')
 
-_BUNDLE = re.compile(r'\na=group:BUNDLE (.*)')
-_MEDIA = re.compile(r'([A-Za-z0-9.+_-]{1,32}) ([0-9]{1,5})(?:/[0-9]{1,5})? \S+ \S.*', re.ASCII)
-_UFRAG = re.compile(r'[A-Za-z0-9+/]{4,256}')
-_PWD = re.compile(r'[A-Za-z0-9+/]{22,256}')
-_FINGERPRINT = re.compile(r'([A-Za-z0-9-]{1,32}) ([0-9A-Fa-f]{2}(?::[0-9A-Fa-f][0-9A-Fa-f])*+)')
+_PORT = '[0-9]{1,4}|[0-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]'
+_MEDIA = re.compile(rf'[A-Za-z0-9.+_-]{{1,32}} (?:{_PORT})(?:/[0-9]{{1,5}})? \S+ \S.*', re.ASCII)
+_UNUSED = re.compile(r'\S+ 0+[ /]')
 _HASH_BYTES = {'sha-1': 20, 'sha-224': 28, 'sha-256': 32, 'sha-384': 48, 'sha-512': 64}
+_BYTE = '[0-9A-Fa-f][0-9A-Fa-f]'
+# There may be several, and a peer takes one that it knows: those unknown here may be right.
+_FINGERPRINT = '|'.join(
+    [f'(?i:{name}) {_BYTE}(?::{_BYTE}){{{count - 1}}}' for name, count in _HASH_BYTES.items()]
+    + [f'(?!(?i:{"|".join(_HASH_BYTES)}) )[A-Za-z0-9-]{{1,32}} {_BYTE}(?::{_BYTE})*+']
+)
+
+_DIRECTION = re.compile(r'\na=(sendrecv|sendonly|recvonly|inactive)\r?(?:\n|\Z)')
+_RTPMAP = re.compile(r'\na=rtpmap:[0-9]{1,3} ([A-Za-z0-9._+-]{1,32})/')
+_BUNDLE_ONLY = re.compile(r'\na=bundle-only\r?(?:\n|\Z)')
 # Formats that repair or accompany a stream; a log line is about what carries it.
 _HELPERS = frozenset({'rtx', 'red', 'ulpfec', 'flexfec', 'flexfec-03', 'telephone-event', 'CN'})
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Hold what the value of a line has to match, and that in words."""
+
+    pattern: re.Pattern[str]
+    text: str
+
+
+_RULES = {
+    'm=': _Rule(_MEDIA, 'must be a kind, a port of 0 to 65535, a protocol and at least one format'),
+    'a=ice-ufrag:': _Rule(
+        re.compile(r'[A-Za-z0-9+/]{4,256}'), 'must be 4 to 256 of A-Z a-z 0-9 + /'
+    ),
+    'a=ice-pwd:': _Rule(
+        re.compile(r'[A-Za-z0-9+/]{22,256}'), 'must be 22 to 256 of A-Z a-z 0-9 + /'
+    ),
+    'a=fingerprint:': _Rule(
+        re.compile(_FINGERPRINT),
+        'must be a hash function and all of its bytes (32 for sha-256) in hexadecimal with '
+        'colons between',
+    ),
+    'a=mid:': _Rule(re.compile(r'.*'), ''),
+}
+_SETUP: dict[SdpKind, _Rule] = {
+    'offer': _Rule(re.compile('actpass|active|passive'), 'must be actpass or active or passive'),
+    'answer': _Rule(re.compile('active|passive'), 'must be active or passive'),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,116 +115,94 @@ class MediaSummary:
         return ' '.join(filter(None, (self.kind, self.direction, codecs + more)))
 
 
-@dataclass(slots=True)
-class _Section:
-    """Hold what a media section, or the part before the first one, says about its transport.
-
-    Attributes:
-        start: Where it starts in the text: the end of the line before it.
-        end: Where the next one starts.
-    """
-
-    start: int
-    end: int
-    kind: str = ''
-    port: int = 0
-    bundle_only: bool = False
-    mid: str = ''
-    ufrag: str = ''
-    pwd: str = ''
-    fingerprint: str = ''
-
-    @property
-    def rejected(self) -> bool:
-        return self.port == 0 and not self.bundle_only
-
-
 @dataclass(frozen=True, slots=True)
 class SdpSummary:
     """Say what a description is about; `str()` gives one short line that may be logged.
 
-    It is read out of the text when asked for, because mostly nobody asks.
+    Attributes:
+        kind: `offer` or `answer`.
+        size_bytes: Its length.
+        media: What each media section is about, in their order.
+        candidates: How many ICE candidates it holds.
     """
 
     kind: SdpKind
     size_bytes: int
-    _text: str = field(repr=False)
-    _sections: list[_Section] = field(repr=False)
-
-    @property
-    def media(self) -> tuple[MediaSummary, ...]:
-        """What each media section is about, in their order."""
-        match = _DIRECTION.search(self._text, 0, self._sections[0].start + 1)
-        default = match[1] if match else 'sendrecv'
-        return tuple(self._summary(section, default) for section in self._sections)
-
-    @property
-    def candidates(self) -> int:
-        """How many ICE candidates it holds."""
-        return self._text.count('\na=candidate:')
+    media: tuple[MediaSummary, ...]
+    candidates: int
 
     def __str__(self) -> str:
         media = ', '.join(str(section) for section in self.media[:_LOGGED_SECTIONS])
-        hidden = len(self._sections) - _LOGGED_SECTIONS
+        hidden = len(self.media) - _LOGGED_SECTIONS
         more = f' and {hidden} more' if hidden > 0 else ''
         return f'{self.kind}, {self.size_bytes} B: {media}{more}; {self.candidates} candidates'
 
-    def _summary(self, section: _Section, default_direction: str) -> MediaSummary:
-        bounds = section.start, section.end + 1
-        match = _DIRECTION.search(self._text, *bounds)
-        direction = match[1] if match else default_direction
-        names = dict.fromkeys(_RTPMAP.findall(self._text, *bounds))
-        return MediaSummary(
-            kind=section.kind,
-            direction=direction if section.kind in ('audio', 'video') else '',
-            codecs=tuple(name for name in names if name not in _HELPERS),
-            rejected=section.rejected,
-        )
 
-
-# Takes an attribute's value into the section; returns the rule that it breaks, or ''.
-_Reader = Callable[[_Section, str], str]
+# A part of a description: the values that were checked, by their markers. A later one of the same
+# marker takes the place of an earlier one.
+_Section = dict[str, str]
 
 
 class SdpManager:
     """Check offers and answers before they are forwarded. Any thread may call."""
 
     def __init__(self) -> None:
-        self._readers: dict[SdpKind, dict[str, _Reader]] = {
-            'offer': _READERS | {'\na=setup:': _setup('actpass', 'active', 'passive')},
-            'answer': _READERS | {'\na=setup:': _setup('active', 'passive')},
+        self._rules: dict[SdpKind, dict[str, _Rule]] = {
+            kind: _RULES | {'a=setup:': rule} for kind, rule in _SETUP.items()
         }
 
-    def check(self, sdp: str, kind: SdpKind) -> SdpSummary:
-        """Return what `sdp` is about.
+    def check(self, sdp: str, kind: SdpKind) -> None:
+        """Let a description pass that can be one.
 
         Raises:
             ProtocolError: `invalid_sdp`, naming the line (from 1) and the rule that it breaks.
         """
-        # One character for each byte, so that every length below is one of bytes.
-        data = sdp if sdp.isascii() else sdp.encode('utf-8', 'surrogatepass').decode('latin-1')
-        if len(data) > MAX_SIZE_BYTES:
-            raise _invalid('the sdp', f'must have {MAX_SIZE_BYTES} bytes at most')
-        text = _check_form(data)
-        readers = self._readers[kind]
-        session, *sections = _sections(text)
-        _read(text, session, readers)
-        for section in sections:
-            _read_media(text, section)
-            _read(text, section, readers)
+        text = _octets(sdp)
+        _check_form(text)
+        rules = self._rules[kind]
+        session: _Section = {}
+        sections: list[_Section] = []
+        section = session
+        for marker, value in _CHECKED.findall(text):
+            if marker == 'm=':
+                section = {}
+                sections.append(section)
+            if rules[marker].pattern.fullmatch(value) is None:
+                raise _value_error(text, rules)
+            section[marker] = value
+        if len(sections) > MAX_SECTIONS:
+            rule = f'must have {MAX_SECTIONS} lines m= at most, not {len(sections)}'
+            raise _invalid('the sdp', rule)
         _check_transports(text, session, sections)
-        return SdpSummary(kind, len(data), text, sections)
+
+    def summarise(self, sdp: str, kind: SdpKind) -> SdpSummary:
+        """Return what a description is about that `check` let pass."""
+        text = _octets(sdp)
+        session, *sections = re.split('(?<=\n)(?=m=)', text)
+        direction = _direction(session, 'sendrecv')
+        return SdpSummary(
+            kind=kind,
+            size_bytes=len(text),
+            media=tuple(_media_summary(section, direction) for section in sections),
+            candidates=text.count('\na=candidate:'),
+        )
 
 
-def _check_form(data: str) -> str:
-    """Return the text with line feeds alone as ends of lines."""
-    text = data.replace('\r', '')
-    is_plain = len(data) - len(text) == data.count('\r\n') and '\0' not in data
-    if not text.endswith('\n'):
-        text += '\n'
-    if not is_plain or not _FORM.fullmatch(text) or text.count('\n') > MAX_LINES:
-        raise _form_error(data.replace('\r\n', '\n').removesuffix('\n').split('\n'))
-    return text
+def _octets(sdp: str) -> str:
+    """Return one character for each byte, so that every length is one of bytes."""
+    return sdp if sdp.isascii() else sdp.encode('utf-8', 'surrogatepass').decode('latin-1')
+
+
+def _check_form(text: str) -> None:
+    if len(text) > MAX_SIZE_BYTES:
+        raise _invalid('the sdp', f'must have {MAX_SIZE_BYTES} bytes at most')
+    whole = text if text.endswith('\n') else f'{text}\n'
+    # The shortest line has three bytes, so most texts need not be counted.
+    has_room = len(whole) <= 3 * MAX_LINES or whole.count('\n') <= MAX_LINES
+    if _STRAY.search(text) or not _FORM.fullmatch(whole) or not has_room:
+        raise _form_error(text.replace('\r\n', '\n').removesuffix('\n').split('\n'))
+    if '\nt=' not in whole:
+        raise _invalid('the sdp', 'must have a line t= before the first m=')
 
 
 def _form_error(lines: list[str]) -> ProtocolError:
@@ -226,44 +241,15 @@ def _line_rule(line: str, types: str) -> str:
     return '' if line[0] in types else f'{line[0]!a} is no type that may stand here'
 
 
-def _sections(text: str) -> list[_Section]:
-    """Return the part before the first media section, and the media sections."""
-    starts = [0]
-    while (start := text.find('\nm=', starts[-1] + 1)) >= 0:
-        starts.append(start)
-    if len(starts) - 1 > MAX_SECTIONS:
-        rule = f'must have {MAX_SECTIONS} lines m= at most, not {len(starts) - 1}'
-        raise _invalid('the sdp', rule)
-    if text.find('\nt=', 0, starts[1]) < 0:
-        raise _invalid('the sdp', 'must have a line t= before the first m=')
-    starts.append(len(text) - 1)
-    return [_Section(start, end) for start, end in itertools.pairwise(starts)]
-
-
-def _read_media(text: str, section: _Section) -> None:
-    value_at = section.start + len('\nm=')
-    match = _MEDIA.fullmatch(text, value_at, text.index('\n', value_at))
-    port = int(match[2]) if match else 0
-    if match is None or port > 65535:
-        rule = 'must be a kind, a port of 0 to 65535, a protocol and at least one format'
-        raise _invalid(f'{_line(text, section.start)} (m=)', rule)
-    section.kind = match[1]
-    section.port = port
-    if port == 0:
-        found = text.find('\na=bundle-only\n', section.start, section.end + 1)
-        section.bundle_only = found >= 0
-
-
-def _read(text: str, section: _Section, readers: dict[str, _Reader]) -> None:
-    """Read the attributes of `readers`, which begin with the end of the line before."""
-    start, end = section.start, section.end
-    for marker, reader in readers.items():
-        at = text.find(marker, start, end)
-        while at >= 0:
-            value_at = at + len(marker)
-            if rule := reader(section, text[value_at : text.index('\n', value_at)]):
-                raise _invalid(f'{_line(text, at)} ({marker[1:-1]})', rule)
-            at = text.find(marker, value_at, end)
+def _value_error(text: str, rules: dict[str, _Rule]) -> ProtocolError:
+    """Say what is wrong with the first value that breaks its rule."""
+    wrong = next(
+        line
+        for line in _CHECKED.finditer(text)
+        if rules[line[1]].pattern.fullmatch(line[2]) is None
+    )
+    where = f'{_line(text, wrong.start())} ({wrong[1].rstrip(":")})'
+    return _invalid(where, rules[wrong[1]].text)
 
 
 def _line(text: str, at: int) -> str:
@@ -276,74 +262,48 @@ def _check_transports(text: str, session: _Section, sections: list[_Section]) ->
     lacking = [
         (index, missing)
         for index, section in enumerate(sections)
-        if section.port != 0 and (missing := _missing(section, session))
+        if (missing := _missing(section, session)) and not _UNUSED.match(section['m='])
     ]
     if not lacking:
         return
     # A bundled section may leave its transport to the first of its group (RFC 9143, 7.1.3).
-    by_mid = {section.mid: section for section in sections}
+    by_mid = {section.get('a=mid:', ''): section for section in sections}
     first = {
         mid: by_mid.get(mids[0], session)
-        for mids in map(str.split, _BUNDLE.findall(text, 0, session.end + 1))
+        for mids in map(str.split, _BUNDLE.findall(text, 0, text.find('\nm=')))
         for mid in mids
     }
     for index, missing in lacking:
-        section = sections[index]
-        if _missing(first.get(section.mid, session), session):
-            where = f'{_line(text, section.start)} (media section {index})'
-            raise _invalid(where, f'a={missing} is missing, here and before the first m=')
+        bundled = first.get(sections[index].get('a=mid:', ''), session)
+        if _missing(bundled, session):
+            start = [match.start() for match in re.finditer('\nm=', text)][index]
+            where = f'{_line(text, start)} (media section {index})'
+            raise _invalid(where, f'{missing[:-1]} is missing, here and before the first m=')
 
 
 def _missing(section: _Section, session: _Section) -> str:
-    """Return the first attribute that a transport lacks, or ''."""
-    if not (section.ufrag or session.ufrag):
-        return 'ice-ufrag'
-    if not (section.pwd or session.pwd):
-        return 'ice-pwd'
-    if not (section.fingerprint or session.fingerprint):
-        return 'fingerprint'
+    """Return the marker of the first attribute that a transport lacks, or ''."""
+    for marker in _TRANSPORT:
+        if marker not in section and marker not in session:
+            return marker
     return ''
+
+
+def _media_summary(section: str, default_direction: str) -> MediaSummary:
+    kind = section[2:].partition(' ')[0]
+    names = dict.fromkeys(_RTPMAP.findall(section))
+    return MediaSummary(
+        kind=kind,
+        direction=_direction(section, default_direction) if kind in ('audio', 'video') else '',
+        codecs=tuple(name for name in names if name not in _HELPERS),
+        rejected=bool(_UNUSED.match(section[2:])) and not _BUNDLE_ONLY.search(section),
+    )
+
+
+def _direction(part: str, default: str) -> str:
+    match = _DIRECTION.search(part)
+    return match[1] if match else default
 
 
 def _invalid(where: str, rule: str) -> ProtocolError:
     return ProtocolError('invalid_sdp', f'{where}: {rule}')
-
-
-def _ufrag(section: _Section, value: str) -> str:
-    section.ufrag = value
-    return '' if _UFRAG.fullmatch(value) else 'must be 4 to 256 of A-Z a-z 0-9 + /'
-
-
-def _pwd(section: _Section, value: str) -> str:
-    section.pwd = value
-    return '' if _PWD.fullmatch(value) else 'must be 22 to 256 of A-Z a-z 0-9 + /'
-
-
-def _fingerprint(section: _Section, value: str) -> str:
-    match = _FINGERPRINT.fullmatch(value)
-    if match is None:
-        return 'must be a hash function and bytes in hexadecimal with colons between'
-    wanted = _HASH_BYTES.get(match[1].lower())
-    # There may be several, and a peer takes one that it knows: those unknown here may be right.
-    if wanted is not None and len(match[2]) != 3 * wanted - 1:
-        return f'must have {wanted} bytes for {match[1]}'
-    section.fingerprint = value
-    return ''
-
-
-def _setup(*legal: str) -> _Reader:
-    rule = f'must be {" or ".join(legal)}'
-    return lambda section, value: '' if value in legal else rule
-
-
-def _mid(section: _Section, value: str) -> str:
-    section.mid = value
-    return ''
-
-
-_READERS: dict[str, _Reader] = {
-    '\na=ice-ufrag:': _ufrag,
-    '\na=ice-pwd:': _pwd,
-    '\na=fingerprint:': _fingerprint,
-    '\na=mid:': _mid,
-}

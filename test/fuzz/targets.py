@@ -114,12 +114,12 @@ def sdp(data: Data) -> None:
     kind = data.choose(('offer', 'answer'))
     text = data.rest().decode(errors='replace')
     try:
-        summary = SdpManager().check(text, kind)
+        SdpManager().check(text, kind)
     except ProtocolError as error:
         assert error.code == 'invalid_sdp'
         assert len(error.message) < 1000
         return
-    str(summary)
+    str(SdpManager().summarise(text, kind))
 
 
 def candidate(data: Data) -> None:

@@ -48,7 +48,14 @@ def kind_of(name):
 
 
 def check(lines, kind='offer', end='\r\n'):
-    return SdpManager().check(end.join([*lines, '']), kind)
+    """Return what a description is about, which is checked before."""
+    return summary_of(end.join([*lines, '']), kind)
+
+
+def summary_of(text, kind):
+    manager = SdpManager()
+    manager.check(text, kind)
+    return manager.summarise(text, kind)
 
 
 def refused(lines, kind='offer', end='\r\n'):
@@ -97,12 +104,12 @@ def refused(lines, kind='offer', end='\r\n'):
     ],
 )
 def test_a_real_description_is_summarised(name, expected):
-    assert str(SdpManager().check(REAL[name], kind_of(name))) == expected
+    assert str(summary_of(REAL[name], kind_of(name))) == expected
 
 
 @pytest.mark.parametrize('name', REAL)
 def test_a_summary_holds_no_credential_address_or_fingerprint(name):
-    summary = SdpManager().check(REAL[name], kind_of(name))
+    summary = summary_of(REAL[name], kind_of(name))
     shown = f'{summary} {summary!r} {summary.media!r}'
     secrets = re.findall(r'a=(?:ice-ufrag|ice-pwd):(\S+)', REAL[name])
     secrets += re.findall(
@@ -116,10 +123,10 @@ def test_a_summary_holds_no_credential_address_or_fingerprint(name):
 @pytest.mark.parametrize('name', REAL)
 def test_line_feeds_alone_and_a_missing_last_one_are_taken(name):
     text = REAL[name]
-    manager, kind = SdpManager(), kind_of(name)
-    plain = manager.check(text.replace('\r\n', '\n'), kind)
-    assert plain.media == manager.check(text.removesuffix('\r\n'), kind).media
-    assert plain.media == manager.check(text, kind).media
+    kind = kind_of(name)
+    plain = summary_of(text.replace('\r\n', '\n'), kind)
+    assert plain.media == summary_of(text.removesuffix('\r\n'), kind).media
+    assert plain.media == summary_of(text, kind).media
 
 
 def test_a_summary_tells_each_section():
@@ -222,13 +229,18 @@ def test_a_long_summary_is_cut():
         ([*LINES, f'a=ice-pwd:{"p" * 257}'], 'line 10 (a=ice-pwd): must be 22 to 256'),
         ([*LINES, 'a=fingerprint:sha-256'], 'line 10 (a=fingerprint): must be a hash function'),
         ([*LINES, 'a=fingerprint:sha-256 AB:CG'], 'line 10 (a=fingerprint): must be a hash'),
-        ([*LINES, 'a=fingerprint:SHA-256 AB:CD'], 'must have 32 bytes for SHA-256'),
+        ([*LINES, 'a=fingerprint:SHA-256 AB:CD'], 'line 10 (a=fingerprint): must be a hash function and all of its bytes (32 for'),
         ([*LINES, 'a=setup:holdconn'], 'line 10 (a=setup): must be actpass or active or passive'),
     ],
 )
 def test_what_is_no_offer_is_refused_with_its_line_and_rule(lines, message):
     assert message in refused(lines)
     assert message in refused(lines, end='\n')
+
+
+def test_a_last_carriage_return_alone_is_no_end_of_line():
+    text = '\r\n'.join([*LINES, 'a=x\r'])
+    assert outcome(text, 'offer').startswith('invalid_sdp: line 10: must hold neither NUL nor')
 
 
 @pytest.mark.parametrize('name', ['ice-ufrag', 'ice-pwd', 'fingerprint'])
@@ -329,7 +341,7 @@ def test_any_text_is_summarised_or_refused(lines, with_head, kind):
 
 def outcome(text, kind):
     try:
-        return str(SdpManager().check(text, kind))
+        return str(summary_of(text, kind))
     except ProtocolError as error:
         return str(error)
 
