@@ -353,7 +353,11 @@ class Traffic(RuleBasedStateMachine):
         for persona in ended:
             for letter in persona.waiting:
                 origin = self.personas.get(letter.from_id)
-                if origin is not None and origin.state is PeerState.READY:
+                if origin is None:
+                    continue
+                # Its acknowledgement is void: under the same id it may be sent again.
+                origin.sent = [item for item in origin.sent if item[1]['msg_id'] != letter.msg_id]
+                if origin.state is PeerState.READY:
                     assert any(
                         m.get('code') == 'expired' and m['msg_id'] == letter.msg_id
                         for m in origin.line.inbox
