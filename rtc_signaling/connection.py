@@ -32,6 +32,7 @@ _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _FINAL_TEXT = 0x80 | Opcode.TEXT
 _MASKED = 0x80
 _MASK_BYTES = 4
+_SIZE_IN_2_BYTES, _SIZE_IN_8_BYTES = 126, 127
 
 
 class ClientConnection(ServerConnection):
@@ -42,8 +43,8 @@ class ClientConnection(ServerConnection):
     and nobody is waited for: a peer with more than MAX_UNSENT_BYTES unsent is cut off. Since
     `recv()` is never used, its guard on the number of fragments is here.
 
-    Nearly all that comes is one whole text frame in one segment. Such a frame is unpacked and
-    packed right here; whatever is not just that goes through websockets' parser.
+    Nearly all that comes is whole text frames. They are unpacked and packed right here; whatever
+    else comes goes through websockets' parser.
     """
 
     def __init__(self, *args: Any, signaling: SignalingServer, **kwargs: Any) -> None:
@@ -88,15 +89,26 @@ class ClientConnection(ServerConnection):
         if client is None:
             super().data_received(data)
             return
-        if self._parser_given == self._parser_used and self.protocol.state is OPEN:
-            payload = _only_text_frame(data, self.protocol.max_message_size or len(data))
-            if payload is not None and not self._fragments:
-                self._is_text = True
-                self._deliver(payload, client)
-                return
-        self._parser_given += len(data)
-        super().data_received(data)
-        self._check_unsent()
+        rest = data
+        if self._parser_given == self._parser_used and not self._fragments:
+            rest = self._relay_whole_frames(data, client)
+        if rest:
+            self._parser_given += len(rest)
+            super().data_received(rest)
+            self._check_unsent()
+
+    def _relay_whole_frames(self, data: bytes, client: Client) -> bytes:
+        """Take the whole text frames that `data` begins with; return what comes after them."""
+        max_bytes = self.protocol.max_message_size or len(data)
+        at = 0
+        while self.protocol.state is OPEN:
+            start, end = _text_payload(data, at, max_bytes)
+            if not end:
+                break
+            self._is_text = True
+            self._deliver(apply_mask(data[start:end], data[start - _MASK_BYTES : start]), client)
+            at = end
+        return data[at:]
 
     def _ignore(self, data: bytes) -> None:
         """Wait for the other side to hang up, but not while it pours out data."""
@@ -188,18 +200,21 @@ class ClientConnection(ServerConnection):
         self.ended.set()
 
 
-def _only_text_frame(data: bytes, max_bytes: int) -> bytes | None:
-    """Return the payload if `data` is just one whole masked text frame (RFC 6455, 5.2)."""
-    if len(data) < 2 + _MASK_BYTES or data[0] != _FINAL_TEXT or not data[1] & _MASKED:
-        return None
-    size, start = data[1] & 0x7F, 2
-    if size == 126:
-        size, start = int.from_bytes(data[2:4], 'big'), 4
-    end = start + _MASK_BYTES + size
-    if size == 127 or size > max_bytes or len(data) != end:
-        return None
-    mask_end = start + _MASK_BYTES
-    return bytes(apply_mask(data[mask_end:], data[start:mask_end]))
+def _text_payload(data: bytes, at: int, max_bytes: int) -> tuple[int, int]:
+    """Return where the payload of the whole masked text frame at `at` begins and ends.
+
+    RFC 6455, 5.2. The end is 0 if there is no such frame, or one that the parser has to judge.
+    """
+    start = at + 2 + _MASK_BYTES
+    if start > len(data) or data[at] != _FINAL_TEXT or not data[at + 1] & _MASKED:
+        return 0, 0
+    size = data[at + 1] & 0x7F
+    if size == _SIZE_IN_8_BYTES:
+        return 0, 0
+    if size == _SIZE_IN_2_BYTES:
+        size, start = int.from_bytes(data[at + 2 : at + 4], 'big'), start + 2
+    end = start + size
+    return (0, 0) if size > max_bytes or end > len(data) else (start, end)
 
 
 def _text_header(size: int) -> bytes:

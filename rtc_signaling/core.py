@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from rtc_signaling.admission import Door, Request, Rules
@@ -311,15 +310,7 @@ class SignalingCore:
         session, peer = find_session(self._door.clients, client, message)
         event = _EVENTS.get((client.role, type(message)))
         state = session.after(event) if event is not None else session.state
-        stamped = msgspec.structs.replace(
-            message,
-            client_id=session.receiver_id,
-            sender_id=session.sender_id,
-            msg_id=UNSET,
-            seq=UNSET,
-        )
-        msg_id = '' if message.msg_id is UNSET else message.msg_id
-        sent = self._post.forward(peer, stamped, session, client, msg_id)
+        sent = self._post.forward(peer, message, session, client)
         session.state = state
         keep_session(session, client, peer)
         status = 'delivered'

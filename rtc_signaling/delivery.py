@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -64,10 +64,15 @@ class Delivery:
         """What waits for the client, the oldest first."""
         return self._waiting
 
-    def number(self, message: FromServerMessage) -> Numbered:
-        """Return `message` with the next number, as JSON, and keep it for a replay."""
+    def number(self, message: FromServerMessage, **members: Any) -> Numbered:
+        """Return `message` with the next number, as JSON, and keep it for a replay.
+
+        Args:
+            message: It, with any number or none.
+            members: More of its members to set.
+        """
         self._seq += 1
-        data = self._encoder.encode(msgspec.structs.replace(message, seq=self._seq))
+        data = self._encoder.encode(msgspec.structs.replace(message, seq=self._seq, **members))
         numbered = Numbered(self._seq, data, kind_of(message))
         self._sent.append(numbered)
         self._sent_bytes += len(data)

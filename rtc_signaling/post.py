@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from rtc_signaling.admission import Door
 from rtc_signaling.auth import RECEIVER
@@ -32,25 +33,27 @@ class Post:
         self._encoder = encoder
 
     def forward(
-        self,
-        peer: Client,
-        message: FromServerMessage,
-        session: Session,
-        origin: Client,
-        msg_id: str,
+        self, peer: Client, message: Forwarded, session: Session, origin: Client
     ) -> Send | None:
         """Return the effect that delivers a client's message, or None for a peer that is away.
+
+        It gets the names of its session, whatever it had, and loses its `msg_id`.
 
         Raises:
             ProtocolError: `peer_unavailable`: the peer is away and its queue is full.
         """
+        names = {'client_id': session.receiver_id, 'sender_id': session.sender_id}
         if isinstance(message, Stats):
             # Figures are of use at once or never: they are neither replayed nor kept waiting.
-            return self.reply(peer, message) if peer.state is PeerState.READY else None
+            if peer.state is not PeerState.READY:
+                return None
+            return self.reply(peer, replace(message, **names, msg_id=UNSET, seq=UNSET))
         delivery = self._delivery(peer)
         if peer.state is PeerState.READY:
-            return _send(peer, delivery.number(message))
-        if not delivery.wait(message, session.key, origin.client_id, msg_id):
+            return _send(peer, delivery.number(message, **names, msg_id=UNSET))
+        msg_id = '' if message.msg_id is UNSET else message.msg_id
+        stamped = replace(message, **names, msg_id=UNSET, seq=UNSET)
+        if not delivery.wait(stamped, session.key, origin.client_id, msg_id):
             raise ProtocolError(
                 'peer_unavailable', f'the {peer.role} is away and its queue is full', retry=True
             )

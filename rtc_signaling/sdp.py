@@ -39,7 +39,7 @@ _FORM = re.compile(
     rf'(?:m{_VALUE}(?:[{_MEDIA_TYPES}]{_VALUE})*+)++',
     re.ASCII,
 )
-_STRAY = re.compile(r'\r(?!\n)|\0')
+_BARE_RETURN = re.compile(r'\r(?!\n)')
 _CHECKED = re.compile(r'\n(m=|a=(?:ice-ufrag|ice-pwd|fingerprint|setup|mid):)([^\r\n]*)')
 _TRANSPORT = ('a=ice-ufrag:', 'a=ice-pwd:', 'a=fingerprint:')
 _BUNDLE = re.compile(r'\na=group:BUNDLE ([^\r\n]*)')
@@ -71,7 +71,9 @@ class _Rule:
 
 
 _RULES = {
-    'm=': _Rule(_MEDIA, 'must be a kind, a port of 0 to 65535, a protocol and at least one format'),
+    'm=': _Rule(
+        _MEDIA, 'must be a kind, a port of 0 to 65535, a protocol and at least one format'
+    ),
     'a=ice-ufrag:': _Rule(
         re.compile(r'[A-Za-z0-9+/]{4,256}'), 'must be 4 to 256 of A-Z a-z 0-9 + /'
     ),
@@ -199,7 +201,8 @@ def _check_form(text: str) -> None:
     whole = text if text.endswith('\n') else f'{text}\n'
     # The shortest line has three bytes, so most texts need not be counted.
     has_room = len(whole) <= 3 * MAX_LINES or whole.count('\n') <= MAX_LINES
-    if _STRAY.search(text) or not _FORM.fullmatch(whole) or not has_room:
+    has_stray = '\0' in text or _BARE_RETURN.search(text)
+    if has_stray or not _FORM.fullmatch(whole) or not has_room:
         raise _form_error(text.replace('\r\n', '\n').removesuffix('\n').split('\n'))
     if '\nt=' not in whole:
         raise _invalid('the sdp', 'must have a line t= before the first m=')

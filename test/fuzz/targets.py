@@ -44,7 +44,7 @@ from rtc_signaling.messages import (
 )
 from rtc_signaling.metrics import ServerMetrics
 from rtc_signaling.origins import OriginRules
-from rtc_signaling.sdp import SdpManager
+from rtc_signaling.sdp import SdpKind, SdpManager
 from rtc_signaling.sessions import Client, PeerState
 
 DATA = Path(__file__).resolve().parents[1] / 'data'
@@ -111,7 +111,7 @@ def decoder(data: Data) -> None:
 
 def sdp(data: Data) -> None:
     """Check an SDP; what is let through has a summary that holds no secret."""
-    kind = data.choose(('offer', 'answer'))
+    kind: SdpKind = data.choose(('offer', 'answer'))
     text = data.rest().decode(errors='replace')
     try:
         SdpManager().check(text, kind)
