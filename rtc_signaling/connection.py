@@ -16,6 +16,7 @@ from websockets.frames import (  # type: ignore[attr-defined]  # apply_mask: in 
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
+from rtc_signaling.core import CONNECTION_LOST
 from rtc_signaling.limits import address_key
 from rtc_signaling.sessions import CloseCode
 
@@ -31,6 +32,14 @@ MAX_IGNORED_BYTES = 1024 * 1024
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _FINAL_TEXT = 0x80 | Opcode.TEXT
 _MASKED = 0x80
+# What the connection itself answers to frames that break the protocol.
+_REFUSALS = (
+    CloseCode.FRAME_ERROR,
+    CloseCode.UNSUPPORTED_DATA,
+    CloseCode.INVALID_DATA,
+    CloseCode.TOO_BIG,
+    CloseCode.TOO_MANY_MESSAGES,
+)
 _MASK_BYTES = 4
 _SIZE_IN_2_BYTES, _SIZE_IN_8_BYTES = 126, 127
 
@@ -96,12 +105,13 @@ class ClientConnection(ServerConnection):
             self._parser_given += len(rest)
             super().data_received(rest)
             self._check_unsent()
+        self._signaling.flush()
 
     def _relay_whole_frames(self, data: bytes, client: Client) -> bytes:
         """Take the whole text frames that `data` begins with; return what comes after them."""
         max_bytes = self.protocol.max_message_size or len(data)
         at = 0
-        while self.protocol.state is OPEN:
+        while at < len(data) and self.protocol.state is OPEN:
             start, end = _text_payload(data, at, max_bytes)
             if not end:
                 break
@@ -130,6 +140,8 @@ class ClientConnection(ServerConnection):
         """Look at each frame that the parser has read, before websockets acts on it."""
         self._parser_used += _size_on_wire(len(frame.data))
         if frame.opcode is Opcode.CLOSE:
+            # What came before it is answered before it is.
+            self._signaling.flush()
             # websockets answers 1002 to a close amid a fragmented message, which RFC 6455, 5.4
             # allows (Autobahn's case 7.1.5).
             self.protocol.current_size = None
@@ -178,23 +190,37 @@ class ClientConnection(ServerConnection):
             return
         self._signaling.receive(client, text, len(data))
 
-    def send_now(self, data: bytes) -> bool:
-        """Write a text message without waiting; return whether it could be written."""
-        if self.protocol.state is not OPEN:
-            return False
-        self.transport.write(_text_header(len(data)) + data)
-        return self._check_unsent()
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be written."""
+        return self.protocol.state is OPEN
 
-    def _check_unsent(self) -> bool:
+    @property
+    def end_reason(self) -> str:
+        """Why it ended: a goodbye, a lost connection, or one that the server ended."""
+        protocol = self.protocol
+        if protocol.close_sent is not None and protocol.close_sent.code in _REFUSALS:
+            return 'refused'
+        goodbye = protocol.close_code in (CloseCode.NORMAL, CloseCode.GOING_AWAY)
+        return 'left' if goodbye else CONNECTION_LOST
+
+    def write_texts(self, messages: list[bytes]) -> None:
+        """Write text messages without waiting, unless the connection is closing meanwhile."""
+        if not self.is_open:
+            return
+        frames = [part for data in messages for part in (_text_header(len(data)), data)]
+        self.transport.write(b''.join(frames))
+        self._check_unsent()
+
+    def _check_unsent(self) -> None:
         if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self.too_slow = True
             self.transport.abort()
-            return False
-        return True
 
     def start_closing(self, code: int, reason: str) -> None:
         """Send a close frame; the handler then sees the close to its end, by a deadline."""
-        if self.protocol.state is OPEN:
+        self._signaling.flush()
+        if self.is_open:
             self.protocol.send_close(code, reason)
             self.send_data()
         self.ended.set()

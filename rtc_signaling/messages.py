@@ -8,7 +8,7 @@ that the protocol can grow; those of an ICE candidate travel on with it (`IceCan
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -322,6 +322,13 @@ def _on_one_line(text: str) -> str:
     return ''.join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+# Kept, because msgspec makes a class's configuration anew each time that it is asked for.
+_KINDS: dict[type[Message], str] = {
+    kind: str(kind.__struct_config__.tag)
+    for kind in (*get_args(FromClient), *get_args(FromServer), ExtendedIceCandidate)
+}
+
+
 def kind_of(message: Message) -> str:
     """Return the wire's name of the message's type."""
-    return str(type(message).__struct_config__.tag)
+    return _KINDS[type(message)]

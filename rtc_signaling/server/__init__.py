@@ -12,7 +12,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request as HttpRequest
@@ -23,7 +22,7 @@ from rtc_signaling.admission import Rules
 from rtc_signaling.auth import RECEIVER, Authenticator
 from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import ClientConnection
-from rtc_signaling.core import CONNECTION_LOST, SignalingCore
+from rtc_signaling.core import SignalingCore
 from rtc_signaling.effects import Changed, Close, Effect, Negotiated, Refused, Send
 from rtc_signaling.errors import ConfigurationError, ProtocolError
 from rtc_signaling.flood import FloodGuard
@@ -41,9 +40,11 @@ from rtc_signaling.messages import (
     Ping,
     Pong,
     Stats,
+    kind_of,
 )
 from rtc_signaling.metrics import ServerMetrics, ServerSnapshot
 from rtc_signaling.server.census import connection_of, population
+from rtc_signaling.server.outgoing import Outgoing
 from rtc_signaling.sessions import Client, CloseCode, PeerState
 from rtc_signaling.tls import TlsFiles, server_tls
 
@@ -57,22 +58,6 @@ OTHER_SOCKETS = 64
 OPENING_SOCKETS = 32
 # The loop looked at its own clock so much later than it wanted to: it is overloaded.
 MAX_LAG_S = 1.0
-# What the connection itself answers to frames that break the protocol.
-_REFUSALS = (
-    CloseCode.FRAME_ERROR,
-    CloseCode.UNSUPPORTED_DATA,
-    CloseCode.INVALID_DATA,
-    CloseCode.TOO_BIG,
-    CloseCode.TOO_MANY_MESSAGES,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Handler:
-    """Hold what a type of message is called, and what takes it."""
-
-    kind: str
-    take: Callable[..., None]
 
 
 class SignalingServer:
@@ -111,21 +96,22 @@ class SignalingServer:
         self._gate = Gate(config, socket.gethostname(), authenticator, self._metrics)
         self._flood = FloodGuard(config)
         self._decoder: Decoder[FromClient] = Decoder(FromClient)
+        self._outgoing = Outgoing()
         self._sockets: set[ClientConnection] = set()
         self._opening: Counter[str] = Counter()
         self._port = 0
         self._lag_s = 0.0
         self._last = self.snapshot()
-        self._handlers = {
-            Authenticate: _Handler('authenticate', self.handle_authenticate),
-            Offer: _Handler('offer', self.handle_offer),
-            Answer: _Handler('answer', self.handle_answer),
-            IceCandidate: _Handler('ice_candidate', self.handle_ice_candidate),
-            messages.ExtendedIceCandidate: _Handler('ice_candidate', self.handle_ice_candidate),
-            Stats: _Handler('stats', self.handle_stats),
-            Ping: _Handler('ping', self.handle_ping),
-            Pong: _Handler('pong', self.handle_pong),
-            Leave: _Handler('leave', self.handle_leave),
+        self._handlers: dict[type[Message], Callable[..., None]] = {
+            Authenticate: self.handle_authenticate,
+            Offer: self.handle_offer,
+            Answer: self.handle_answer,
+            IceCandidate: self.handle_ice_candidate,
+            messages.ExtendedIceCandidate: self.handle_ice_candidate,
+            Stats: self.handle_stats,
+            Ping: self.handle_ping,
+            Pong: self.handle_pong,
+            Leave: self.handle_leave,
         }
 
     @property
@@ -177,6 +163,7 @@ class SignalingServer:
         """Close every connection with 1001, and return how many there were."""
         count = len(self._core.clients)
         self._apply(self._core.disconnect_all(reason))
+        self.flush()
         return count
 
     # What connections call.
@@ -215,17 +202,21 @@ class SignalingServer:
         flood = self._flood.judge(client, size_bytes, now_s)
         try:
             message: Message = self._decoder.decode(text)
-            handler = self._handlers[type(message)]
+            handle = self._handlers[type(message)]
         except ProtocolError as error:
             self._metrics.received.add('invalid', size_bytes)
             msg_id = self._decoder.msg_id_of(text)
             self._apply(self._core.undecoded(client, flood or error, now_s, msg_id))
             return
-        self._metrics.received.add(handler.kind, size_bytes)
+        self._metrics.received.add(kind_of(message), size_bytes)
         if flood is not None:
             self._apply(self._core.reject(client, flood, now_s, message.msg_id))
         else:
-            handler.take(client, message, now_s)
+            handle(client, message, now_s)
+
+    def flush(self) -> None:
+        """Write what the messages taken so far have led to."""
+        self._outgoing.flush()
 
     # One for each type of message.
 
@@ -307,11 +298,13 @@ class SignalingServer:
         self._opened(connection)
         connection.control_frames = self._flood.control_bucket()
         self._apply(effects)
+        self.flush()
         try:
             await connection.ended.wait()
         finally:
-            reason = _end_reason(connection)
-            self._apply(self._core.disconnected(client, reason, time.monotonic()))
+            now_s = time.monotonic()
+            self._apply(self._core.disconnected(client, connection.end_reason, now_s))
+            self.flush()
             self._flood.forget(client)
 
     def _apply(self, effects: list[Effect]) -> None:
@@ -329,7 +322,7 @@ class SignalingServer:
                 self._metrics.negotiated(effect.duration_s)
 
     def _send(self, effect: Send) -> None:
-        if connection_of(effect.link).send_now(effect.data):
+        if self._outgoing.add(connection_of(effect.link), effect.data):
             self._metrics.sent.add(effect.kind, len(effect.data))
 
     def _refused(self, effect: Refused) -> None:
@@ -362,6 +355,7 @@ class SignalingServer:
             await asyncio.sleep(SNAPSHOT_PERIOD_S)
             self._lag_s = loop.time() - wanted_s
             self._apply(self._core.tick(time.monotonic(), time.time()))
+            self.flush()
             if self._tls is not None:
                 self._tls.refresh()
             self._on_snapshot(self.snapshot())
@@ -373,15 +367,6 @@ class SignalingServer:
         if self._tls is not None and self._tls.problem:
             problems.append(self._tls.problem)
         return tuple(problems)
-
-
-def _end_reason(connection: ClientConnection) -> str:
-    """Tell a goodbye from a lost connection, and both from one that the server ended."""
-    protocol = connection.protocol
-    if protocol.close_sent is not None and protocol.close_sent.code in _REFUSALS:
-        return 'refused'
-    goodbye = protocol.close_code in (CloseCode.NORMAL, CloseCode.GOING_AWAY)
-    return 'left' if goodbye else CONNECTION_LOST
 
 
 def _listen_error(config: ServerConfig, error: OSError) -> ConfigurationError:

@@ -143,12 +143,57 @@ async def test_pings_are_answered():
             await (await client.socket.ping())
 
 
-async def test_two_messages_in_one_segment_are_both_taken():
+def frames(*names, opcode=Opcode.TEXT):
+    """Return masked frames with a JSON ping each."""
+    return b''.join(
+        Frame(opcode, json.dumps({'type': 'ping', 'msg_id': name}).encode()).serialize(mask=True)
+        for name in names
+    )
+
+
+@pytest.mark.parametrize('between', [b'', Frame(Opcode.PING, b'x').serialize(mask=True)])
+async def test_all_messages_of_one_segment_are_taken_in_their_order(between):
+    names = ['first', 'second', 'x' * 64, 'fourth']
     async with serving() as server, welcomed(server.port) as (client, _):
-        for name in ('first', 'second'):
-            client.socket.protocol.send_text(json.dumps({'type': 'ping', 'msg_id': name}).encode())
-        client.socket.transport.write(b''.join(client.socket.protocol.data_to_send()))
+        client.socket.transport.write(frames(*names[:2]) + between + frames(*names[2:]))
+        assert [(await client.receive())['msg_id'] for _ in names] == names
+
+
+@pytest.mark.parametrize('at', [1, 2, 5, 6, 20])
+async def test_a_message_that_comes_in_two_pieces_is_taken_with_its_neighbours(at):
+    names = ['first', 'second', 'third']
+    async with serving() as server, welcomed(server.port) as (client, _):
+        data = frames(*names)
+        at += len(frames('first'))
+        client.socket.transport.write(data[:at])
+        assert (await client.receive())['msg_id'] == 'first'
+        client.socket.transport.write(data[at:] + frames('last'))
+        assert [(await client.receive())['msg_id'] for _ in range(3)] == [*names[1:], 'last']
+
+
+async def test_what_came_before_a_close_in_its_segment_is_answered_before_it():
+    goodbye = Frame(Opcode.CLOSE, (1000).to_bytes(2)).serialize(mask=True)
+    async with serving() as server, welcomed(server.port) as (client, _):
+        client.socket.transport.write(frames('first', 'second') + goodbye + frames('late'))
         assert [(await client.receive())['msg_id'] for _ in range(2)] == ['first', 'second']
+        assert (await client.closed())[1] == []
+
+
+async def test_nothing_in_a_segment_counts_after_what_ended_the_connection():
+    async with (
+        serving() as server,
+        welcomed(server.port, role='sender', client_id='camera') as (sender, _),
+        welcomed(server.port, client_id='viewer') as (viewer, _),
+    ):
+        await sender.expect('peer_joined')
+        leave = Frame(Opcode.TEXT, b'{"type": "leave"}').serialize(mask=True)
+        offer = json.dumps({'type': 'offer', 'sdp': SDP}).encode()
+        late = Frame(Opcode.TEXT, offer).serialize(mask=True)
+        viewer.socket.transport.write(frames('first') + leave + late)
+        assert (await viewer.receive())['msg_id'] == 'first'
+        assert (await sender.receive())['type'] == 'peer_left'
+        async with welcomed(server.port, client_id='other'):
+            assert (await sender.receive())['type'] == 'peer_joined'
 
 
 async def test_a_fragmented_message_with_a_ping_between_is_taken_whole():

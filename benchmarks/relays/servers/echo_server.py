@@ -42,9 +42,12 @@ class Echo:
     def socket_closed(self, connection: EchoConnection) -> None:
         """Take the end of one."""
 
+    def flush(self) -> None:
+        """Write nothing: all is written at once."""
+
     def receive(self, client: EchoConnection, text: str, _size_bytes: int) -> None:
         """Send the text back to where it came from; the connection is its own client here."""
-        client.send_now(text.encode())
+        client.write_texts([text.encode()])
 
 
 async def handle(connection: ServerConnection) -> None:
