@@ -43,6 +43,7 @@ from rtc_signaling.messages import (
     kind_of,
 )
 from rtc_signaling.metrics import ServerMetrics, ServerSnapshot
+from rtc_signaling.sdp import SdpKind, summarise
 from rtc_signaling.server.census import connection_of, population
 from rtc_signaling.server.outgoing import Outgoing
 from rtc_signaling.sessions import Client, CloseCode, PeerState
@@ -226,10 +227,12 @@ class SignalingServer:
 
     def handle_offer(self, client: Client, message: Offer, now_s: float) -> None:
         """Forward an offer to the peer that it is meant for."""
+        self._note(client, message.sdp, 'offer')
         self._apply(self._core.forward(client, message, now_s))
 
     def handle_answer(self, client: Client, message: Answer, now_s: float) -> None:
         """Forward an answer to the peer that made the offer."""
+        self._note(client, message.sdp, 'answer')
         self._apply(self._core.forward(client, message, now_s))
 
     def handle_ice_candidate(self, client: Client, message: IceCandidate, now_s: float) -> None:
@@ -345,6 +348,10 @@ class SignalingServer:
                 change.reason,
             )
             self._on_snapshot(self._last)
+
+    def _note(self, client: Client, sdp: str, kind: SdpKind) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug('%s: %s', client.client_id, summarise(sdp, kind))
 
     # Figures.
 

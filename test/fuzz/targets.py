@@ -44,7 +44,7 @@ from rtc_signaling.messages import (
 )
 from rtc_signaling.metrics import ServerMetrics
 from rtc_signaling.origins import OriginRules
-from rtc_signaling.sdp import SdpKind, SdpManager
+from rtc_signaling.sdp import SdpKind, SdpManager, summarise
 from rtc_signaling.sessions import Client, PeerState
 
 DATA = Path(__file__).resolve().parents[1] / 'data'
@@ -119,7 +119,7 @@ def sdp(data: Data) -> None:
         assert error.code == 'invalid_sdp'
         assert len(error.message) < 1000
         return
-    str(SdpManager().summarise(text, kind))
+    str(summarise(text, kind))
 
 
 def candidate(data: Data) -> None:

@@ -134,6 +134,27 @@ async def test_a_bad_message_is_answered_and_the_connection_goes_on():
         assert (await client.expect('error'))['code'] == 'forbidden_client_id'
 
 
+async def test_descriptions_are_summarised_in_the_debug_log_alone(caplog):
+    caplog.set_level(logging.DEBUG, 'rtc_signaling')
+    async with (
+        serving() as server,
+        welcomed(server.port, role='sender', client_id='camera') as (sender, _),
+        welcomed(server.port, client_id='viewer') as (viewer, _),
+    ):
+        await sender.expect('peer_joined')
+        await viewer.send(type='offer', sdp=SDP)
+        await sender.expect('offer')
+        await sender.send(type='answer', sdp=ANSWER, client_id='viewer')
+        await viewer.expect('answer')
+    told = [record for record in caplog.records if 'candidates' in record.getMessage()]
+    assert [record.getMessage() for record in told] == [
+        f'viewer: offer, {len(SDP)} B: video sendrecv; 0 candidates',
+        f'camera: answer, {len(ANSWER)} B: video sendrecv; 0 candidates',
+    ]
+    assert {record.levelno for record in told} == {logging.DEBUG}
+    assert 'abcd' not in caplog.text
+
+
 async def test_pings_are_answered():
     async with serving() as server, welcomed(server.port) as (client, _):
         await client.send(type='ping', msg_id='p1')

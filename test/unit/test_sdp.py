@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtc_signaling.errors import ProtocolError
-from rtc_signaling.sdp import MAX_LINE_BYTES, MAX_SIZE_BYTES, MediaSummary, SdpManager
+from rtc_signaling.sdp import MAX_SIZE_BYTES, MediaSummary, SdpManager, summarise
 
 DATA = Path(__file__).parents[1] / 'data'
 FINGERPRINT = 'sha-256 ' + ':'.join(['AB'] * 32)
@@ -53,9 +53,8 @@ def check(lines, kind='offer', end='\r\n'):
 
 
 def summary_of(text, kind):
-    manager = SdpManager()
-    manager.check(text, kind)
-    return manager.summarise(text, kind)
+    SdpManager().check(text, kind)
+    return summarise(text, kind)
 
 
 def refused(lines, kind='offer', end='\r\n'):
@@ -173,11 +172,6 @@ def test_the_last_line_before_the_first_section_counts():
     assert check(lines).media[0].direction == 'recvonly'
 
 
-def test_what_is_just_within_a_limit_is_not_blamed():
-    assert refused([*LINES, *['a=x'] * 990, 'x']).startswith('line 1000: must be <type>=')
-    assert refused([*LINES, 'a=' + 'x' * 4094, 'x']).startswith('line 11: must be <type>=')
-
-
 def test_a_long_summary_is_cut():
     codecs = [f'a=rtpmap:{n} C{n}/90000' for n in range(96, 105)]
     summary = check([*HEAD, *TRANSPORT, *[VIDEO, *codecs] * 6])
@@ -192,135 +186,64 @@ def test_a_long_summary_is_cut():
 @pytest.mark.parametrize(
     ('lines', 'message'),
     [
-        ([], 'line 1: must be v=0'),
-        (['v=1', *LINES[1:]], 'line 1: must be v=0'),
-        (['', *LINES], 'line 1: must be v=0'),
-        (['v=0'], 'line 2: must be o= with six fields, the second and third numbers'),
-        (['v=0', 'o=- x 1 IN IP4 h', *LINES[2:]], 'line 2: must be o= with six fields'),
-        (['v=0', 'o=- 1 1 IN IP4', *LINES[2:]], 'line 2: must be o= with six fields'),
-        (['v=0', f'o={"x" * 5000} 1 1 IN IP4 h', *LINES[2:]], 'line 2: must be o='),
-        (HEAD[:2], 'line 3: must be s='),
-        ([*HEAD[:2], *LINES[3:]], 'line 3: must be s='),
-        (HEAD, 'the sdp: must have at least one line m='),
-        ([*HEAD[:3], *LINES[4:]], 'the sdp: must have a line t= before the first m='),
-        ([*HEAD[:3], *LINES[4:], 't=0 0'], "line 9: 't' is no type that may stand here"),
-        ([*LINES, 'v=0'], "line 10: 'v' is no type that may stand here"),
-        ([*HEAD, 'x=1', *LINES[4:]], "line 5: 'x' is no type that may stand here"),
-        ([*HEAD, 'v=0', *LINES[4:]], "line 5: 'v' is no type that may stand here"),
-        ([*LINES, 'é=1'], 'line 10: must be <type>=<value>'),
-        ([*LINES, 'nonsense'], 'line 10: must be <type>=<value>, the type one letter'),
-        ([*LINES, ''], 'line 10: must be <type>=<value>'),
-        ([*LINES, 'a=x\0y'], 'line 10: must hold neither NUL nor a bare carriage return'),
-        (['v=0', HEAD[1], 's=\0', *LINES[3:]], 'line 3: must hold neither NUL nor a bare'),
-        ([*LINES, 'a=x\ry'], 'line 10: must hold neither NUL nor a bare carriage return'),
-        ([*LINES, 'a=' + 'x' * 4095], 'line 10: must have 4096 bytes at most'),
-        ([*LINES, 'a=' + 'é' * 2048], 'line 10: must have 4096 bytes at most'),
-        ([*HEAD[:2], 's=' + 'x' * 4095, *LINES[3:]], 'line 3: must have 4096 bytes at most'),
-        ([*LINES, *['a=x'] * 992], 'the sdp: must have 1000 lines at most, not 1001'),
-        ([*HEAD, *TRANSPORT, *[VIDEO] * 33], 'the sdp: must have 32 lines m= at most, not 33'),
-        ([*LINES, 'm=video'], 'line 10 (m=): must be a kind, a port of 0 to 65535, a protocol'),
-        ([*LINES, 'm=video 65536 UDP/TLS/RTP/SAVPF 96'], 'line 10 (m=): must be a kind'),
-        ([*LINES, 'm=video 9 UDP/TLS/RTP/SAVPF'], 'line 10 (m=): must be a kind'),
-        ([*LINES, 'm=vi\x1bdeo 9 UDP/TLS/RTP/SAVPF 96'], 'line 10 (m=): must be a kind'),
-        ([*HEAD, 'a=ice-ufrag:abc', VIDEO], 'line 5 (a=ice-ufrag): must be 4 to 256 of A-Z a-z'),
-        ([*HEAD, f'a=ice-ufrag:{"a" * 257}', VIDEO], 'line 5 (a=ice-ufrag): must be 4 to 256'),
-        ([*LINES, 'a=ice-ufrag:ab cd'], 'line 10 (a=ice-ufrag): must be 4 to 256'),
-        ([*LINES, f'a=ice-pwd:{"p" * 21}'], 'line 10 (a=ice-pwd): must be 22 to 256 of A-Z a-z'),
-        ([*LINES, f'a=ice-pwd:{"p" * 257}'], 'line 10 (a=ice-pwd): must be 22 to 256'),
-        ([*LINES, 'a=fingerprint:sha-256'], 'line 10 (a=fingerprint): must be a hash function'),
-        ([*LINES, 'a=fingerprint:sha-256 AB:CG'], 'line 10 (a=fingerprint): must be a hash'),
-        (
-            [*LINES, 'a=fingerprint:SHA-256 AB:CD'],
-            '(a=fingerprint): must be a hash function and all',
-        ),
-        ([*LINES, 'a=setup:holdconn'], 'line 10 (a=setup): must be actpass or active or passive'),
+        ([], 'must begin with the line v=0'),
+        (['v=1', *LINES[1:]], 'must begin with the line v=0'),
+        (['v=0x', *LINES[1:]], 'must begin with the line v=0'),
+        (['', *LINES], 'must begin with the line v=0'),
+        (['v=0'], 'must have a line o='),
+        (HEAD[:2], 'must have a line s='),
+        ([*HEAD[:3], *LINES[4:]], 'must have a line t='),
+        (HEAD, 'must have a line m='),
+        (['v=0', 'x=o=s=t=m='], 'must have a line o='),
+        ([*LINES, 'a=x\0y'], 'must hold no NUL'),
     ],
 )
-def test_what_is_no_offer_is_refused_with_its_line_and_rule(lines, message):
-    assert message in refused(lines)
-    assert message in refused(lines, end='\n')
-
-
-def test_a_last_carriage_return_alone_is_no_end_of_line():
-    text = '\r\n'.join([*LINES, 'a=x\r'])
-    assert outcome(text, 'offer').startswith('invalid_sdp: line 10: must hold neither NUL nor')
+def test_what_is_no_sdp_is_refused_with_what_it_lacks(lines, message):
+    assert refused(lines) == f'sdp: {message}'
+    assert refused(lines, end='\n') == f'sdp: {message}'
 
 
 @pytest.mark.parametrize('name', ['ice-ufrag', 'ice-pwd', 'fingerprint'])
 def test_each_part_of_a_transport_has_to_be_there(name):
     lines = [line for line in LINES if not line.startswith(f'a={name}')]
     part = next(line for line in TRANSPORT if line.startswith(f'a={name}'))
-    missing = f'line 5 (media section 0): a={name} is missing, here and before the first m='
+    missing = f'sdp: must have a line a={name}, as its media are to be sent'
     assert refused(lines) == missing
     assert refused([*lines, f'a={name}']) == missing
+    assert refused([*lines, f'a=x a={name}:']) == missing
     check([*HEAD, part, *lines[4:]])
-    # What another section has does not help.
-    message = f'line 9 (media section 1): a={name} is missing, here and before the first m='
-    assert refused([*LINES[:8], *lines[4:]]) == message
 
 
-def test_a_rejected_section_needs_no_transport():
-    check([*LINES, 'm=audio 0 UDP/TLS/RTP/SAVPF 111'])
-    check([*HEAD, 'm=audio 0 UDP/TLS/RTP/SAVPF 111'], 'answer')
-
-
-def test_a_bundled_section_may_leave_its_transport_to_the_first_of_its_group():
-    second = ['m=audio 9 UDP/TLS/RTP/SAVPF 111', 'a=mid:b']
-    bundled = [*LINES, 'a=mid:a', *second]
-    for group in ('a=group:BUNDLE a b', 'a=group:BUNDLE a  b'):
-        check([*HEAD, group, *bundled[4:]])
-    for group in (
-        'a=group:BUNDLE a',
-        'a=group:BUNDLE ',
-        'a=group:BUNDLE b a',
-        'a=group:BUNDLE z b',
-        'a=group:LS a b',
-    ):
-        assert 'media section 1' in refused([*HEAD, group, *bundled[4:]])
-    # A group is one only before the first m=.
-    assert 'media section 1' in refused([*bundled, 'a=group:BUNDLE a b'])
-
-
-def test_a_section_without_mid_belongs_to_no_group():
-    lines = [*HEAD, 'a=group:BUNDLE a', *LINES[4:], 'a=mid:a', 'm=audio 9 RTP/SAVPF 0']
-    assert 'media section 1' in refused(lines)
+@pytest.mark.parametrize('port', ['0', '00', '0/2'])
+def test_a_rejected_section_needs_no_transport(port):
+    check([*HEAD, f'm=audio {port} UDP/TLS/RTP/SAVPF 111'], 'answer')
+    assert 'a=ice-ufrag' in refused([*HEAD, f'm=audio {port} RTP/SAVPF 0', VIDEO], 'answer')
 
 
 @pytest.mark.parametrize('setup', ['actpass', 'active', 'passive'])
-def test_who_opens_dtls_is_said_as_the_kind_allows(setup):
+def test_an_answer_says_who_opens_dtls(setup):
     lines = [*LINES[:-1], f'a=setup:{setup}']
     check(lines)
     if setup == 'actpass':
-        assert refused(lines, 'answer') == 'line 9 (a=setup): must be active or passive'
+        assert refused(lines, 'answer') == 'sdp: must have a=setup active or passive in an answer'
     else:
         check(lines, 'answer')
 
 
-def test_limits_are_reached_before_they_are_exceeded():
-    check([*LINES, *['a=x'] * 991])
-    check([*HEAD, *TRANSPORT, *[VIDEO] * 32])
-    check([*LINES, 'a=' + 'x' * (MAX_LINE_BYTES - 2)])
-    check([*LINES, 'a=' + 'é' * 2047])
-    check([*LINES, f'a=ice-ufrag:{"u" * 256}', f'a=ice-pwd:{"p" * 256}'])
-    check([*HEAD, *TRANSPORT, 'm=video 65535/2 UDP/TLS/RTP/SAVPF 96'])
-
-
-@pytest.mark.parametrize('letter', ['x', 'é'])
+@pytest.mark.parametrize('letter', ['x', 'é', '\ud800'])
 def test_the_size_is_that_of_the_bytes(letter):
-    room = MAX_SIZE_BYTES - len('\r\n'.join([*LINES, '']).encode())
-    line = 'a=' + letter * 1000
-    size = len(line.encode()) + 2
-    lines = [*LINES, *[line] * (room // size - 1)]
-    left = MAX_SIZE_BYTES - len('\r\n'.join([*lines, '']).encode())
-    assert check([*lines, 'a=' + 'x' * (left - 4)]).size_bytes == MAX_SIZE_BYTES
-    assert refused([*lines, 'a=' + 'x' * (left - 3)]) == 'the sdp: must have 49152 bytes at most'
+    letter_bytes = len(letter.encode('utf-8', 'surrogatepass'))
+    room = MAX_SIZE_BYTES - len('\r\n'.join([*LINES, '']).encode()) - len('a=\r\n')
+    line = 'a=' + letter * (room // letter_bytes)
+    line += 'x' * (room % letter_bytes)
+    assert check([*LINES, line]).size_bytes == MAX_SIZE_BYTES
+    assert refused([*LINES, f'{line}x']) == 'sdp: must have 49152 bytes at most'
 
 
-def test_other_hash_functions_and_letters_beyond_ascii_are_let_through():
-    check([*HEAD, 'i=Caméra \ud800', *LINES[4:], 'a=fingerprint:sha3-256 AB:CD'])
-    check(['v=0', 'o=Ràul 1 1 IN IP4 0.0.0.0', *LINES[2:]])
-    # Ends of lines elsewhere, none in SDP.
-    check([*LINES, 'a=x\x0b\x0c\x1c\x85\u2028y'])
+def test_a_summary_bears_what_the_check_does_not_look_at():
+    lines = [*LINES, 'm=', 'm=video', 'm=vi\x1bdeo 9 x', 'm=audio 99999999 x', 'nonsense']
+    assert check(lines).media == (MediaSummary('video', 'sendrecv', (), rejected=False),)
+    assert check([*HEAD, *TRANSPORT, 'm=']).media == ()
 
 
 # A line of SDP, whole or damaged, so that the rules behind the form are reached too.
@@ -334,12 +257,9 @@ A_LINE = st.sampled_from(LINES) | st.builds(
 
 @given(st.lists(A_LINE, max_size=20), st.booleans(), st.sampled_from(['offer', 'answer']))
 def test_any_text_is_summarised_or_refused(lines, with_head, kind):
-    text = '\r\n'.join([*(LINES if with_head else []), *lines])
-    shown = outcome(text, kind)
+    shown = outcome('\r\n'.join([*(LINES if with_head else []), *lines]), kind)
     assert shown.isascii()
     assert shown.isprintable()
-    if not shown.startswith('invalid_sdp'):
-        assert all(line[1] == '=' for line in text.removesuffix('\r\n').split('\r\n'))
 
 
 def outcome(text, kind):
@@ -350,6 +270,6 @@ def outcome(text, kind):
 
 
 @given(st.text(alphabet='vosmta=\r\n 0é\0'))
-def test_any_characters_are_summarised_or_refused(text):
+def test_any_characters_are_refused(text):
     with pytest.raises(ProtocolError, match='invalid_sdp'):
         SdpManager().check(text, 'offer')
