@@ -13,7 +13,7 @@ from websockets.frames import (  # type: ignore[attr-defined]  # apply_mask: in 
     Opcode,
     apply_mask,
 )
-from websockets.http11 import Request
+from websockets.http11 import Request as HttpRequest
 from websockets.protocol import OPEN
 
 from rtc_signaling.core import CONNECTION_LOST
@@ -21,6 +21,7 @@ from rtc_signaling.limits import address_key
 from rtc_signaling.sessions import CloseCode
 
 if TYPE_CHECKING:
+    from rtc_signaling.admission import Request
     from rtc_signaling.limits import TokenBucket
     from rtc_signaling.server import SignalingServer
     from rtc_signaling.sessions import Client
@@ -58,6 +59,7 @@ class ClientConnection(ServerConnection):
 
     def __init__(self, *args: Any, signaling: SignalingServer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.wish: Request | None = None
         self.client: Client | None = None
         self.address = ''
         self.opening = True
@@ -128,7 +130,7 @@ class ClientConnection(ServerConnection):
 
     def process_event(self, event: Any) -> None:
         """Take one event of websockets' parser: the request, or a frame."""
-        if isinstance(event, Request):
+        if isinstance(event, HttpRequest):
             super().process_event(event)
         elif self.client is None:
             # It came before the request was answered: no real client sends that.

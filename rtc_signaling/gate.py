@@ -61,15 +61,15 @@ class Gate:
         self._metrics = metrics
         self._pages = Pages()
 
-    def refusal(
+    def judge(
         self,
         request: HttpRequest,
         address: str,
         now_s: float,
         has_room: Callable[[str, str], bool],
         snapshot: Callable[[], ServerSnapshot],
-    ) -> Response | None:
-        """Answer a request, or return None for a WebSocket that may be opened.
+    ) -> Response | Request:
+        """Answer a request, or return what it asks of the protocol: a WebSocket may be opened.
 
         Args:
             request: The HTTP request.
@@ -100,8 +100,7 @@ class Gate:
         """Count a failed login of an address."""
         self._addresses.count_failed_login(address, now_s)
 
-    def read(self, request: HttpRequest) -> Request:
-        """Return what a request asks of the protocol."""
+    def _read(self, request: HttpRequest) -> Request:
         query = parse_qs(_path_and_query(request.path)[1])
         wished = {key: values[-1] for key, values in query.items()}
         return Request(
@@ -117,7 +116,7 @@ class Gate:
         address: str,
         now_s: float,
         has_room: Callable[[str, str], bool],
-    ) -> Response | None:
+    ) -> Response | Request:
         login_wait_s = self._addresses.login_wait_s(address, now_s)
         if login_wait_s > 0:
             return self._refuse(
@@ -133,7 +132,7 @@ class Gate:
                 f'too many connections at once from {address}',
                 retry_after_s=self._addresses.connection_wait_s(address, now_s),
             )
-        wished = self.read(request)
+        wished = self._read(request)
         if not has_room(wished.role, wished.client_id):
             return self._refuse(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -141,7 +140,7 @@ class Gate:
                 'all places are taken (max_connections)',
                 retry_after_s=5.0,
             )
-        return None
+        return wished
 
     def _plain_http(
         self, request: HttpRequest, path: str, snapshot: Callable[[], ServerSnapshot]

@@ -73,7 +73,7 @@ class AddressRules:
 class AddressTable:
     """Limit connections and failed logins by address.
 
-    Addresses are counted by what one host can have of them: `address_key`.
+    Addresses here are what `address_key` makes of them, so that all those of one host are one.
     """
 
     def __init__(self, rules: AddressRules) -> None:
@@ -83,22 +83,22 @@ class AddressTable:
 
     def admit(self, address: str, now_s: float) -> bool:
         """Count a connection of `address`; return whether it may stay."""
-        return self._connections.take(address_key(address), now_s)
+        return self._connections.take(address, now_s)
 
     def connection_wait_s(self, address: str, now_s: float) -> float:
         """Return in how many s `address` may connect again; 0 is now."""
-        return self._connections.wait_s(address_key(address), now_s)
+        return self._connections.wait_s(address, now_s)
 
     def count_failed_login(self, address: str, now_s: float) -> None:
         """Count a wrong credential that came from `address`."""
-        self._failures.take(address_key(address), now_s)
+        self._failures.take(address, now_s)
 
     def login_wait_s(self, address: str, now_s: float) -> float:
         """Return in how many s a credential from `address` will be looked at again; 0 is now.
 
         To be asked before the credential is looked at, so that guessing gets no answer.
         """
-        return self._failures.wait_s(address_key(address), now_s)
+        return self._failures.wait_s(address, now_s)
 
     def __len__(self) -> int:
         """Return how many buckets are kept: two times `max_addresses` at most."""

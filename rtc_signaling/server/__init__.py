@@ -285,18 +285,22 @@ class SignalingServer:
         self, connection: ServerConnection, request: HttpRequest
     ) -> Response | None:
         """Answer plain HTTP, and refuse a WebSocket that cannot be served."""
-        address = connection.remote_address[0] if connection.remote_address else ''
-        return self._gate.refusal(
-            request, address, time.monotonic(), self._core.has_room, lambda: self._last
+        assert isinstance(connection, ClientConnection)  # noqa: S101  # told to `serve` above
+        verdict = self._gate.judge(
+            request, connection.address, time.monotonic(), self._core.has_room, lambda: self._last
         )
+        if isinstance(verdict, Response):
+            return verdict
+        connection.wish = verdict
+        return None
 
     async def _handle_client(self, connection: ServerConnection) -> None:
         """See one client through, from the upgrade to the end of its connection."""
         assert isinstance(connection, ClientConnection)  # noqa: S101  # told to `serve` above
-        assert connection.request is not None  # noqa: S101  # there was one, or no upgrade
+        wish, connection.wish = connection.wish, None
+        assert wish is not None  # noqa: S101  # or there was no upgrade
         self._metrics.connections += 1
-        request = self._gate.read(connection.request)
-        client, effects = self._core.connect(connection, request, time.monotonic(), time.time())
+        client, effects = self._core.connect(connection, wish, time.monotonic(), time.time())
         connection.client = client
         self._opened(connection)
         connection.control_frames = self._flood.control_bucket()
@@ -332,8 +336,8 @@ class SignalingServer:
         code = effect.error.code
         self._metrics.errors[code] += 1
         if code == 'unauthorized':
-            address = connection_of(effect.client.link).remote_address
-            self._gate.login_failed(address[0] if address else '', time.monotonic())
+            address = connection_of(effect.client.link).address
+            self._gate.login_failed(address, time.monotonic())
         name = effect.client.client_id or 'a client'
         self._flood.log(logger, f'told {name}: {effect.error}', code, time.monotonic())
 

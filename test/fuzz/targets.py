@@ -20,6 +20,7 @@ import msgspec
 from msgspec import UNSET
 from websockets.datastructures import Headers
 from websockets.http11 import Request as HttpRequest
+from websockets.http11 import Response
 
 from rtc_signaling.admission import Request, Rules
 from rtc_signaling.auth import JwtAuthenticator, JwtKey, TokenAuthenticator, Tokens
@@ -155,18 +156,17 @@ def gate(data: Data) -> None:
     guard = Gate(ServerConfig(), 'robot', TokenAuthenticator(TOKENS), metrics)
     request = HttpRequest(path, headers)
     population = _no_population()
-    response = guard.refusal(
+    verdict = guard.judge(
         request,
         '127.0.0.1',
         0.0,
         lambda _role, _name: True,
         lambda: metrics.snapshot(1.0, '', population, ()),
     )
-    if response is not None:
-        response.serialize()
-        return
-    wish = guard.read(request)
-    assert isinstance(wish.role, str)
+    if isinstance(verdict, Response):
+        verdict.serialize()
+    else:
+        assert isinstance(verdict.role, str)
 
 
 def token(data: Data) -> None:

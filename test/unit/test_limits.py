@@ -169,7 +169,7 @@ def test_what_stands_for_an_address(address, key):
 
 def test_a_whole_64_shares_one_bucket():
     table = AddressTable(RULES)
-    admitted = [table.admit(f'2001:db8::{n:x}', NOW_S) for n in range(21)]
+    admitted = [table.admit(address_key(f'2001:db8::{n:x}'), NOW_S) for n in range(21)]
     assert admitted == [True] * 20 + [False]
 
 

@@ -81,7 +81,9 @@ def main() -> None:
     parser.add_argument('--tls', nargs=2, metavar=('CERTIFICATE', 'KEY'))
     parser.add_argument('--profile', metavar='FILE', help='write a cProfile of the whole run')
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)s %(message)s')
+    # As `python -m rtc_signaling.server` has it.
+    logging.basicConfig(level=logging.WARNING, format='%(levelname)s %(name)s: %(message)s')
+    logging.getLogger('rtc_signaling').setLevel(logging.INFO)
     run: Any = asyncio.run
     if arguments.loop == 'uvloop':
         import uvloop  # noqa: PLC0415  # the other loop is there to run without it
