@@ -317,9 +317,16 @@ class Encoder:
 
 def _on_one_line(text: str) -> str:
     """Return a text that may quote the other side, short and fit for a log."""
-    if len(text) > MAX_QUOTE_CHARS:
-        text = f'{text[:MAX_QUOTE_CHARS]}...'
-    return ''.join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return _short(
+        ''.join(char if char.isprintable() else ascii(char)[1:-1] for char in _short(text))
+    )
+
+
+def _short(text: str) -> str:
+    """Cut a long text in its middle: what is wrong stands before a quotation, where behind it."""
+    if len(text) <= MAX_QUOTE_CHARS:
+        return text
+    return f'{text[: MAX_QUOTE_CHARS // 2]}...{text[-MAX_QUOTE_CHARS // 2 :]}'
 
 
 # Kept, because msgspec makes a class's configuration anew each time that it is asked for.

@@ -131,6 +131,14 @@ def test_the_message_of_an_error_is_one_short_line():
     assert len(message) <= MAX_QUOTE_CHARS + 20
 
 
+@pytest.mark.parametrize('letter', ['y', '\x7f', '\U000e0001'])
+def test_the_message_of_an_error_is_cut_in_its_middle_and_names_the_member(letter):
+    message = refused(json.dumps({'type': letter * 1000}, ensure_ascii=False)).message
+    assert len(message) == MAX_QUOTE_CHARS + len('...')
+    assert message.startswith("Invalid value '")
+    assert message.endswith(' - at `$.type`')
+
+
 @pytest.mark.parametrize(
     ('text', 'msg_id'),
     [
