@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import ClientConnection
+from rtc_signaling.server.outgoing import Outgoing
 
 
 class EchoConnection(ClientConnection):
@@ -35,6 +36,9 @@ class EchoConnection(ClientConnection):
 class Echo:
     """Stand in for the signaling server."""
 
+    def __init__(self) -> None:
+        self._outgoing = Outgoing()
+
     def socket_opened(self, _connection: EchoConnection) -> bool:
         """Take every socket."""
         return True
@@ -43,11 +47,12 @@ class Echo:
         """Take the end of one."""
 
     def flush(self) -> None:
-        """Write nothing: all is written at once."""
+        """Write what a read has led to."""
+        self._outgoing.flush()
 
     def receive(self, client: EchoConnection, text: str, _size_bytes: int) -> None:
         """Send the text back to where it came from; the connection is its own client here."""
-        client.write_texts([text.encode()])
+        self._outgoing.add(client, text.encode())
 
 
 async def handle(connection: ServerConnection) -> None:
