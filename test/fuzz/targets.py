@@ -233,7 +233,7 @@ def core(data: Data) -> None:
         ),
         TokenAuthenticator(TOKENS),
         IceManager(),
-        lambda: f'secret-{next(counter):020}',
+        lambda: f'{next(counter):06}-is-a-secret-of-128-bits',  # names are its first 12
     )  # fmt: skip
     messages: Decoder[FromClient] = Decoder(FromClient)
     clients: list[Client] = []
