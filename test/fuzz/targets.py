@@ -235,7 +235,6 @@ def core(data: Data) -> None:
         IceManager(),
         lambda: f'{next(counter):06}-is-a-secret-of-128-bits',  # names are its first 12
     )  # fmt: skip
-    messages: Decoder[FromClient] = Decoder(FromClient)
     clients: list[Client] = []
     now_s = 0.0
     while data:
@@ -263,12 +262,11 @@ def core(data: Data) -> None:
             now_s += data.byte()
             _check(server, server.tick(now_s, 1e9 + now_s), clients)
         else:
-            _check(server, _receive(server, messages, data, clients, now_s), clients)
+            _check(server, _receive(server, data, clients, now_s), clients)
 
 
 def _receive(
     server: SignalingCore,
-    messages: Decoder[FromClient],
     data: Data,
     clients: list[Client],
     now_s: float,
@@ -276,7 +274,7 @@ def _receive(
     client = data.choose(clients)
     raw = data.block()
     try:
-        message = messages.decode(raw)
+        message = _FROM_CLIENT.decode(raw)
     except ProtocolError as error:
         return server.reject(client, error, now_s)
     if isinstance(message, Authenticate):
@@ -295,12 +293,11 @@ def _receive(
 
 
 def _check(server: SignalingCore, effects: list[Effect], clients: list[Client]) -> None:
-    decoder_: Decoder[msgspec.Struct] = Decoder(FromServer)  # type: ignore[type-var]
     by_link = {id(client.link): client for client in clients}
     for effect in effects:
         if not isinstance(effect, Send):
             continue
-        message = decoder_.decode(effect.data)
+        message = _FROM_SERVER.decode(effect.data)
         client = by_link.get(id(effect.link))
         if client is not None and isinstance(message, Forwarded):
             named = message.client_id if client.role == 'receiver' else message.sender_id
@@ -328,6 +325,8 @@ def _no_population() -> object:
     return Population(senders=0, receivers=0, away=0, sessions={}, waiting=0, ping_s=())
 
 
+_FROM_SERVER: Decoder[msgspec.Struct] = Decoder(FromServer)  # type: ignore[type-var]
+_FROM_CLIENT: Decoder[FromClient] = Decoder(FromClient)
 _JWT = JwtAuthenticator((JwtKey(SECRET),), 'rtc_signaling', 0.0)
 
 TARGETS: dict[str, Callable[[Data], None]] = {
