@@ -17,6 +17,7 @@ from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.metrics import RateMeter, SenderSnapshot
+from rtc_signaling.nodes.background import BackgroundNode
 from rtc_signaling.ros import status
 from rtc_signaling.ros.logging import forward_logs
 from rtc_signaling.ros.outbox import Outbox
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 IMAGE_TOPIC = 'camera/image_raw'
 
 
-class CameraSenderNode:
+class CameraSenderNode(BackgroundNode):
     """Send a camera's images to WebRTC viewers and publish how that goes.
 
     Subscribes to `camera/image_raw`, publishes `camera_sender/status`. Construct, spin and close
@@ -46,7 +47,7 @@ class CameraSenderNode:
         self._status = StatusPublisher(
             self.node, 'camera_sender/status', f'rtc_signaling:{self._config.client_id}'
         )
-        self._outbox: Outbox[SenderSnapshot] = Outbox(self.node, self._publish)
+        self._outbox = Outbox[SenderSnapshot](self.node, self._publish)
         self._camera = Camera()
         self._rate = RateMeter()
         self._seen = ''
@@ -59,18 +60,6 @@ class CameraSenderNode:
             _latest_image_qos(),
         )
         logger.info('waiting for images on %s', self._subscription.topic_name)
-
-    def check(self) -> None:
-        """Raise the error that ended the media thread, if one did."""
-        self._thread.check()
-
-    def close(self) -> None:
-        """Let all viewers go, and publish that the sender stopped."""
-        self._outbox.close()
-        died = self._thread.error is not None
-        self._thread.stop()
-        level, message = (status.ERROR, 'died') if died else (status.STALE, 'stopped')
-        self._status.publish_last(level, message)
 
     def _open_sender(self) -> AbstractAsyncContextManager[CameraSender]:
         read_token = TokenReader(self._config.auth_token_file, os.environ)

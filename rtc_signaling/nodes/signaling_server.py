@@ -14,6 +14,7 @@ from rtc_signaling.config import ServerConfig
 from rtc_signaling.credentials import announcement, make_authenticator, make_ice
 from rtc_signaling.loop_thread import LoopThread, fast_loop
 from rtc_signaling.metrics import ServerSnapshot
+from rtc_signaling.nodes.background import BackgroundNode
 from rtc_signaling.ros import status
 from rtc_signaling.ros.logging import forward_logs
 from rtc_signaling.ros.outbox import Outbox
@@ -24,7 +25,7 @@ from rtc_signaling.server import SignalingServer
 logger = logging.getLogger(__name__)
 
 
-class SignalingServerNode:
+class SignalingServerNode(BackgroundNode):
     """Run a SignalingServer in a background thread and publish how it is.
 
     Publishes `signaling/status`, and as plain numbers `signaling/active_connections`,
@@ -44,7 +45,7 @@ class SignalingServerNode:
         self._message_rate = self.node.create_publisher(Float64, 'signaling/message_rate', 10)
         self._error_rate = self.node.create_publisher(Float64, 'signaling/error_rate', 10)
         self._latency = self.node.create_publisher(Float64, 'signaling/latency', 10)
-        self._outbox: Outbox[ServerSnapshot] = Outbox(self.node, self._publish)
+        self._outbox = Outbox[ServerSnapshot](self.node, self._publish)
         authenticator, token = make_authenticator(config, os.environ)
         ice = make_ice(config)
         self._thread = LoopThread(
@@ -54,18 +55,6 @@ class SignalingServerNode:
         )
         server = self._thread.start()
         logger.info('%s', announcement(config, server.port, token))
-
-    def check(self) -> None:
-        """Raise the error that ended the server's thread, if one did."""
-        self._thread.check()
-
-    def close(self) -> None:
-        """Stop the server, and publish that it stopped."""
-        self._outbox.close()
-        died = self._thread.error is not None
-        self._thread.stop()
-        level, message = (status.ERROR, 'died') if died else (status.STALE, 'stopped')
-        self._status.publish_last(level, message)
 
     def _publish(self, snapshot: ServerSnapshot) -> None:
         level, message = _judge(snapshot)

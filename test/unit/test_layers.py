@@ -30,6 +30,7 @@ ADAPTERS = {
 }  # fmt: skip
 NODES = {
     'nodes.signaling_server', 'nodes.camera_sender', 'nodes.test_camera', 'nodes.entry',
+    'nodes.background',
 }  # fmt: skip
 
 PURE = {'msgspec', 'numpy', 'cv2', 'jwt', 'cryptography'}
