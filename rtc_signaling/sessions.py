@@ -31,7 +31,6 @@ class CloseCode(enum.IntEnum):
     PROTOCOL_ERROR = 4400
     UNAUTHORIZED = 4401
     FORBIDDEN = 4403
-    NO_SUCH_CAMERA = 4404
     TIMEOUT = 4408
     REPLACED = 4409
     TOO_SLOW = 4413

@@ -23,8 +23,8 @@ from rtc_signaling.sessions import CloseCode
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((REPOSITORY / 'docs' / 'protocol.schema.json').read_text('utf-8'))
 CORPUS = json.loads((REPOSITORY / 'test' / 'data' / 'messages.json').read_text('utf-8'))
-# Sent by nobody: what a client sees when the connection is lost, and what a proxy may send.
-NEVER_SENT = {1006, 1012}
+# What a client sees when the connection is lost, what a proxy may send, and what others may.
+NEVER_SENT = {1006, 1012, 4404}
 # Python's `$` takes a line break at the end for the end, other dialects do not.
 LINE_BREAK = 'has a line break at its end'
 
