@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from rtc_signaling.errors import ProtocolError
+from rtc_signaling.errors import ProtocolError, WrongTokenError
 
 SENDER = 'sender'
 RECEIVER = 'receiver'
@@ -37,6 +37,8 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (jwt.MissingRequiredClaimError, 'the token lacks one of the claims exp, aud, sub and role'),
     (Exception, 'the token is no JWT as it should be'),
 )
+# PyJWT looks at the claims of a token only when its signature is right.
+_GENUINE = (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class TokenAuthenticator:
         """Return whose `token` it is; both comparisons always run, in constant time.
 
         Raises:
-            ProtocolError: `unauthorized`; the message does not say more, and holds no token.
+            ProtocolError: `unauthorized`, a WrongTokenError unless there was no token at all; the
+                message does not say more, and holds no token.
         """
         # A header's bytes beyond ASCII come as lone surrogates, which are no UTF-8.
         shown = token.encode('utf-8', 'surrogatepass')
@@ -109,7 +112,8 @@ class TokenAuthenticator:
             return Principal('sender', ROLES)
         if is_receiver:
             return Principal('receiver', (RECEIVER,))
-        raise _unauthorized('the token is missing or wrong')
+        reason = 'the token is missing or wrong'
+        raise WrongTokenError(reason) if token else _unauthorized(reason)
 
 
 class OpenAuthenticator:
@@ -178,10 +182,12 @@ class JwtAuthenticator:
         """Return whom the token names.
 
         Raises:
-            ProtocolError: `unauthorized`, with what is wrong in a few words.
+            ProtocolError: `unauthorized`, with what is wrong in a few words; a WrongTokenError if
+                it is not of one of the keys.
         """
         if len(token) > MAX_JWT_CHARS or not _JWT.fullmatch(token):
-            raise _unauthorized('the token is missing or no JWT')
+            reason = 'the token is missing or no JWT'
+            raise WrongTokenError(reason) if token else _unauthorized(reason)
         claims = self._verified(token)
         expires_at_s = self._check_times(claims, unix_time_s)
         subject, role = claims['sub'], claims['role']
@@ -214,7 +220,8 @@ class JwtAuthenticator:
             # Older versions of PyJWT let a header nest too deeply. Not chained: the cause may
             # quote the token.
             reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
-            raise _unauthorized(reason) from None
+            genuine = isinstance(error, _GENUINE)
+            raise (_unauthorized(reason) if genuine else WrongTokenError(reason)) from None
         if 'crit' in decoded['header']:
             raise _unauthorized("the token's header asks for what is not understood here (crit)")
         claims: dict[str, Any] = decoded['payload']
@@ -225,7 +232,7 @@ class JwtAuthenticator:
             return next(iter(self._keys.values()))
         kid = jwt.get_unverified_header(token).get('kid')
         if kid not in self._keys:
-            raise _unauthorized('the token names none of the keys by its kid')
+            raise WrongTokenError('the token names none of the keys by its kid')
         return self._keys[kid]
 
     def _check_times(self, claims: dict[str, Any], unix_time_s: float) -> float:

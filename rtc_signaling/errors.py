@@ -3,6 +3,7 @@
     RtcSignalingError
     +-- ConfigurationError     a parameter or a file is wrong: mend it, start again
     +-- ProtocolError          a message broke the protocol: answered on the wire, see `code`
+    |   +-- WrongTokenError    a credential that nobody gave out, perhaps a guess
     +-- ConnectionFailedError  the other side is not there or hung up: the caller tries again
     +-- RefusedError           the other side said no: trying again with the same words is no use
     +-- MediaError             a picture or a video file cannot be used; the next one may be
@@ -62,6 +63,16 @@ class ProtocolError(RtcSignalingError):
 
     def __str__(self) -> str:
         return f'{self.code}: {self.message}'
+
+
+class WrongTokenError(ProtocolError):
+    """Say that a credential was never given out; the address that showed it is watched.
+
+    One that was and is not good (any more), or none at all, is an ordinary `unauthorized`.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__('unauthorized', message, fatal=True)
 
 
 class ConnectionFailedError(RtcSignalingError):

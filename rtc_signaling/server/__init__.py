@@ -24,7 +24,7 @@ from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import ClientConnection
 from rtc_signaling.core import SignalingCore
 from rtc_signaling.effects import Changed, Close, Effect, Negotiated, Refused, Send
-from rtc_signaling.errors import ConfigurationError, ProtocolError
+from rtc_signaling.errors import ConfigurationError, ProtocolError, WrongTokenError
 from rtc_signaling.flood import FloodGuard
 from rtc_signaling.gate import Gate
 from rtc_signaling.ice import IceManager
@@ -335,7 +335,7 @@ class SignalingServer:
     def _refused(self, effect: Refused) -> None:
         code = effect.error.code
         self._metrics.errors[code] += 1
-        if code == 'unauthorized':
+        if isinstance(effect.error, WrongTokenError):
             address = connection_of(effect.client.link).address
             self._gate.login_failed(address, time.monotonic())
         name = effect.client.client_id or 'a client'

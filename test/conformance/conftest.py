@@ -104,13 +104,17 @@ def subjects_desk(request: pytest.FixtureRequest, subject_target: Target) -> Des
 def own_desk(
     request: pytest.FixtureRequest, foreign: Target | None, tmp_path: Path
 ) -> Iterator[Callable[..., tuple[Desk, OwnServer]]]:
-    """Return a function that starts a server with other parameters, for one test."""
+    """Return a function that starts a server with other parameters, for one test.
+
+    With `subjects=True` it is one with tokens of several subjects.
+    """
     if foreign is not None:
         pytest.skip('needs a server that it may configure: not with --url')
     servers = []
 
-    def start(**parameters: object) -> tuple[Desk, OwnServer]:
-        server, target = own_server.with_tokens(tmp_path, **parameters)
+    def start(subjects: bool = False, **parameters: object) -> tuple[Desk, OwnServer]:
+        make = own_server.with_subjects if subjects else own_server.with_tokens
+        server, target = make(tmp_path, **parameters)
         servers.append(server)
         return _desk(request, target), server
 

@@ -146,6 +146,18 @@ class Desk:
             name: The host's name in the request, if not that of the target.
             token: To be shown with the request.
         """
+        response = await self._knock(name, token)
+        if response is None:
+            raise self.failure('it was not refused')
+        return response
+
+    async def check_admitted(self) -> None:
+        """See that a receiver may connect, on the first attempt."""
+        response = await self._knock('', self.target.token)
+        if response is not None:
+            raise self.failure(f'it was refused: HTTP {response.status_code}')
+
+    async def _knock(self, name: str, token: str) -> Response | None:
         parts = urlsplit(self.target.url)
         url = parts._replace(netloc=f'{name}:{parts.port}').geturl() if name else self.target.url
         try:
@@ -159,7 +171,7 @@ class Desk:
         except InvalidStatus as error:
             return error.response
         await opened.close()
-        raise self.failure('it was not refused')
+        return None
 
     def url(self, path: str = '', **query: str) -> str:
         """Return the server's URL with another path and with a query."""

@@ -214,3 +214,22 @@ async def test_c7_the_end_of_the_credential_closes(subjects_desk):
     pilot = await desk.receiver(token=token)
     await pilot.expect_close(4401, 'unauthorized')
     await renewed.check_alive()
+
+
+@pytest.mark.parametrize('kind', ['expired', 'none'])
+async def test_c8_what_is_no_guess_locks_nobody_out(own_desk, kind):
+    desk, _ = own_desk(subjects=True, **{'limits.failed_logins': 2})
+    for _ in range(4):
+        visitor = await waiting(desk)
+        token = desk.target.expired_token if kind == 'expired' else ''
+        await visitor.send('authenticate', token=token)
+        await visitor.expect_close(4401, 'unauthorized')
+    await desk.check_admitted()
+
+
+async def test_c8_nor_does_the_end_of_a_credential(own_desk):
+    desk, _ = own_desk(subjects=True, **{'limits.failed_logins': 1})
+    for _ in range(2):
+        pilot = await desk.receiver(token=desk.target.mint_expiring())
+        await pilot.expect_close(4401, 'unauthorized')
+    await desk.check_admitted()

@@ -291,6 +291,23 @@ async def test_failed_logins_are_counted_by_address(in_header):
         assert 1 <= int(retry_after_s) <= 10
 
 
+@pytest.mark.parametrize(
+    'token', [mint(lifetime_s=-1), mint(nbf=2**40), mint(aud='another'), '', None],
+    ids=['expired', 'early', 'elsewhere', 'empty', 'none'],
+)  # fmt: skip
+async def test_what_is_no_guess_locks_no_address_out(token):
+    async with with_jwt(failed_logins=1) as server:
+        for _ in range(3):
+            async with wire_client(server.port, token=token) as client:
+                if token is None:
+                    await client.send(type='ping')
+                assert (await client.closed())[0] == 4401
+        async with welcomed(server.port, token=mint(lifetime_s=0.5)) as (client, _):
+            assert (await client.closed())[0] == 4401
+        async with welcomed(server.port, token=mint()):
+            pass
+
+
 # What is told over HTTP.
 
 

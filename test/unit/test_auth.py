@@ -23,7 +23,14 @@ from rtc_signaling.auth import (
     Principal,
     TokenAuthenticator,
 )
-from rtc_signaling.errors import ProtocolError
+from rtc_signaling.errors import ProtocolError, WrongTokenError
+
+
+def was_guessed(authenticator, token, unix_time_s=0.0):
+    """Tell whether a token that has to be refused counts against the address that showed it."""
+    with pytest.raises(ProtocolError) as caught:
+        authenticator.authenticate(token, unix_time_s)
+    return isinstance(caught.value, WrongTokenError)
 
 
 def test_the_tokens_and_what_they_admit():
@@ -45,6 +52,11 @@ def test_anything_else_is_refused_without_a_word_more(token):
         TokenAuthenticator(TOKENS).authenticate(token)
     assert (error.value.code, error.value.fatal) == ('unauthorized', True)
     assert error.value.message == 'the token is missing or wrong'
+
+
+def test_a_wrong_token_may_be_a_guess_and_none_is_no_guess():
+    assert was_guessed(TokenAuthenticator(TOKENS), 'wrong')
+    assert not was_guessed(TokenAuthenticator(TOKENS), '')
 
 
 @pytest.mark.parametrize('token', [TOKENS.sender, TOKENS.receiver, 'wrong'])
@@ -189,6 +201,31 @@ def test_the_callers_clock_decides_when_a_jwt_ends():
 def test_an_expired_token_of_somebody_else_is_just_wrong():
     token = signed(key=OTHER_SECRET)
     assert refused(token, unix_time_s=NOW_S + 999) == "the token's signature is wrong"
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'exp': 0}, {'nbf': NOW_S + 999}, {'iat': NOW_S + 999}, {'aud': 'another'},
+        {'exp': None}, {'role': 'admin'}, {'cameras': 'front'}, {'sub': ''},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_of_the_key_is_no_guess(changes):
+    one_key = JwtAuthenticator([JwtKey(SECRET)], 'rtc_signaling', LEEWAY_S)
+    assert not was_guessed(one_key, signed(CLAIMS | changes), NOW_S)
+    # Signed by another key it is one, whatever it claims.
+    assert was_guessed(one_key, signed(CLAIMS | changes, OTHER_SECRET), NOW_S)
+
+
+@pytest.mark.parametrize(
+    ('token', 'guessed'),
+    [('', False), ('hello', True), ('x' * 5000, True), (signed(kid='c'), True), ('a.b.c', True)],
+    ids=['none', 'no_jwt', 'long', 'no_key', 'no_json'],
+)
+def test_what_is_no_jwt_of_a_key_may_be_a_guess(token, guessed):
+    keys = [JwtKey(SECRET, 'a'), JwtKey(OTHER_SECRET, 'b')]
+    assert was_guessed(JwtAuthenticator(keys, 'rtc_signaling', LEEWAY_S), token, NOW_S) is guessed
 
 
 @pytest.mark.parametrize(
