@@ -15,7 +15,7 @@ from websockets.http11 import Response
 from rtc_signaling.admission import Request
 from rtc_signaling.auth import RECEIVER, Authenticator
 from rtc_signaling.config import ServerConfig
-from rtc_signaling.errors import ProtocolError
+from rtc_signaling.errors import ProtocolError, WrongTokenError
 from rtc_signaling.exposition import CONTENT_TYPE, prometheus_text
 from rtc_signaling.limits import AddressRules, AddressTable
 from rtc_signaling.metrics import ServerMetrics, ServerSnapshot
@@ -66,6 +66,8 @@ class Gate:
         request: HttpRequest,
         address: str,
         now_s: float,
+        unix_s: float,
+        *,
         has_room: Callable[[str, str], bool],
         snapshot: Callable[[], ServerSnapshot],
     ) -> Response | Request:
@@ -75,6 +77,7 @@ class Gate:
             request: The HTTP request.
             address: Where it came from.
             now_s: The time.
+            unix_s: The wall clock's, in s since 1970; tokens are dated by it.
             has_room: Tells whether there is a place for a role and a client_id.
             snapshot: Returns the server's last figures.
         """
@@ -83,7 +86,9 @@ class Gate:
             return self._refuse(HTTPStatus.FORBIDDEN, 'host', f'Host {host!r:.80} is not ours')
         path = _path_and_query(request.path)[0]
         if _header(request.headers, 'Upgrade').lower() != 'websocket':
-            return self._plain_http(request, path, snapshot)
+            if path == '/metrics':
+                return self._metrics_page(request, address, now_s, unix_s, snapshot)
+            return self._plain_http(path, snapshot)
         if path not in _WEBSOCKET_PATHS:
             return plain(HTTPStatus.NOT_FOUND, f'no WebSocket here; use {_WEBSOCKET_PATHS[0]}')
         origins = request.headers.get_all('Origin')
@@ -117,14 +122,9 @@ class Gate:
         now_s: float,
         has_room: Callable[[str, str], bool],
     ) -> Response | Request:
-        login_wait_s = self._addresses.login_wait_s(address, now_s)
-        if login_wait_s > 0:
-            return self._refuse(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                'failed_logins',
-                f'too many failed logins from {address}',
-                retry_after_s=login_wait_s,
-            )
+        locked_out = self._locked_out(address, now_s)
+        if locked_out is not None:
+            return locked_out
         if not self._addresses.admit(address, now_s):
             return self._refuse(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -142,25 +142,43 @@ class Gate:
             )
         return wished
 
-    def _plain_http(
-        self, request: HttpRequest, path: str, snapshot: Callable[[], ServerSnapshot]
-    ) -> Response:
+    def _locked_out(self, address: str, now_s: float) -> Response | None:
+        """Refuse who guessed too often, before another credential is looked at."""
+        login_wait_s = self._addresses.login_wait_s(address, now_s)
+        if login_wait_s <= 0:
+            return None
+        return self._refuse(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            'failed_logins',
+            f'too many failed logins from {address}',
+            retry_after_s=login_wait_s,
+        )
+
+    def _plain_http(self, path: str, snapshot: Callable[[], ServerSnapshot]) -> Response:
         if path == '/healthz':
             problems = snapshot().problems
             if problems:
                 return plain(HTTPStatus.SERVICE_UNAVAILABLE, '; '.join(problems))
             return plain(HTTPStatus.OK, 'ok')
-        if path == '/metrics':
-            return self._metrics_page(request, snapshot)
         return self._pages.respond(path)
 
     def _metrics_page(
-        self, request: HttpRequest, snapshot: Callable[[], ServerSnapshot]
+        self,
+        request: HttpRequest,
+        address: str,
+        now_s: float,
+        unix_s: float,
+        snapshot: Callable[[], ServerSnapshot],
     ) -> Response:
         if self._authenticator.required:
+            locked_out = self._locked_out(address, now_s)
+            if locked_out is not None:
+                return locked_out
             try:
-                self._authenticator.authenticate(_bearer(request.headers) or '')
-            except ProtocolError:
+                self._authenticator.authenticate(_bearer(request.headers) or '', unix_s)
+            except ProtocolError as error:
+                if isinstance(error, WrongTokenError):
+                    self.login_failed(address, now_s)
                 response = plain(HTTPStatus.UNAUTHORIZED, 'send a token as Authorization: Bearer')
                 response.headers['WWW-Authenticate'] = 'Bearer'
                 return response

@@ -287,7 +287,12 @@ class SignalingServer:
         """Answer plain HTTP, and refuse a WebSocket that cannot be served."""
         assert isinstance(connection, ClientConnection)  # noqa: S101  # told to `serve` above
         verdict = self._gate.judge(
-            request, connection.address, time.monotonic(), self._core.has_room, lambda: self._last
+            request,
+            connection.address,
+            time.monotonic(),
+            time.time(),
+            has_room=self._core.has_room,
+            snapshot=lambda: self._last,
         )
         if isinstance(verdict, Response):
             return verdict

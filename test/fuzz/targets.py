@@ -161,8 +161,9 @@ def gate(data: Data) -> None:
         request,
         '127.0.0.1',
         0.0,
-        lambda _role, _name: True,
-        lambda: metrics.snapshot(1.0, '', population, ()),
+        1.7e9,
+        has_room=lambda _role, _name: True,
+        snapshot=lambda: metrics.snapshot(1.0, '', population, ()),
     )
     if isinstance(verdict, Response):
         verdict.serialize()

@@ -328,6 +328,25 @@ async def test_metrics_want_a_token_and_tell_no_secret():
             assert secret not in body
 
 
+async def test_metrics_are_for_who_has_a_jwt_that_is_good():
+    async with with_jwt() as server:
+        for token, status in ((mint(), 200), (mint(lifetime_s=-1), 401)):
+            answer = await http(server.port, '/metrics', f'Authorization: Bearer {token}')
+            assert answer[0] == status
+
+
+async def test_metrics_are_no_place_to_guess_tokens_at():
+    async with serving(failed_logins=3) as server:
+        wrong, right = (f'Authorization: Bearer {token}' for token in ('no', TOKENS.receiver))
+        for _ in range(3):
+            assert (await http(server.port, '/metrics', wrong))[0] == 401
+        status, head, _ = await http(server.port, '/metrics', right)
+        assert (status, 'retry-after' in head) == (429, True)
+        assert (await refused(wire_client(server.port, token=TOKENS.receiver)))[0] == 429
+        # What needs no token is there for everybody.
+        assert (await http(server.port, '/healthz'))[0] == 200
+
+
 async def test_metrics_are_open_where_everything_is():
     async with serving(OpenAuthenticator()) as server:
         assert (await http(server.port, '/metrics'))[0] == 200
