@@ -39,6 +39,22 @@ def test_only_the_last_events_count():
     assert meter.rate_hz(3.0) == pytest.approx(2.0)
 
 
+def test_two_events_make_a_rate():
+    meter = RateMeter()
+    meter.count(1.0)
+    meter.count(1.5)
+    assert meter.rate_hz(1.5) == pytest.approx(2.0)
+
+
+def test_unless_told_otherwise_it_is_over_the_last_thirty_intervals():
+    meter = RateMeter()
+    for now_s in (0.0, *(1.0 + i / 10 for i in range(31))):
+        meter.count(now_s)
+    assert meter.rate_hz(4.0) == pytest.approx(10.0)
+    meter.count(6.0)
+    assert meter.rate_hz(6.0) == pytest.approx(30 / 4.9)
+
+
 def test_the_rate_falls_while_nothing_comes():
     meter = RateMeter()
     for i in range(10):

@@ -167,10 +167,17 @@ def test_the_environment_goes_first(path):
     assert TokenReader(str(path), {'RTC_SIGNALING_TOKEN': ''})() == TOKENS.sender
 
 
+def test_a_reader_without_a_path_looks_into_ros_home(tmp_path):
+    read = TokenReader('', {'ROS_HOME': str(tmp_path)})
+    made = load_or_create(token_path('', {'ROS_HOME': str(tmp_path)}))
+    assert read() == made.sender
+
+
 def test_a_reader_without_a_file_warns_once_for_each_cause(path, caplog):
     read = TokenReader(str(path), {})
     assert [read(), read()] == ['', '']
     assert len(caplog.records) == 1
+    assert f'auth.token_file = {str(path)!r}: cannot be read' in caplog.text
     assert 'copy it or set RTC_SIGNALING_TOKEN' in caplog.text
     write(path, '{')
     assert [read(), read()] == ['', '']
