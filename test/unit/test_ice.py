@@ -261,6 +261,12 @@ def test_a_wrong_url_is_a_clear_error(url, rule):
     assert rule in caught.value.rule
 
 
+@pytest.mark.parametrize('address', ['[::1]', '[2001:db8::]', '[::ffff:192.0.2.1]', '192.0.2.1'])
+def test_an_address_in_a_url_is_taken_as_it_stands(address):
+    (server,) = IceManager((f'stun:{address}:3478',)).ice_servers('viewer', UNIX_TIME_S)
+    assert server.urls == f'stun:{address}:3478'
+
+
 def test_a_turn_server_needs_a_credential():
     IceManager(('stun:h', 'stuns:h', 'stun:h:1'))
     for url in ('turn:h', 'turns:h'):

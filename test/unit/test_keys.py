@@ -120,6 +120,12 @@ def test_a_json_web_key_alone_and_in_a_set(path):
     assert len(load(path, json.dumps({'keys': [OKP | {'kid': 'a'}, OCT | {'kid': 'b'}]}))) == 2
 
 
+@pytest.mark.parametrize('size_bytes', range(32, 48))
+def test_a_secret_in_a_json_web_key_may_have_any_length(path, size_bytes):
+    secret = bytes(range(200, 200 + size_bytes))
+    assert load(path, json.dumps(OCT | {'k': base64url(secret)})) == (JwtKey(secret),)
+
+
 @pytest.mark.parametrize(
     ('content', 'rule'),
     [

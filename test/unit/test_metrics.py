@@ -85,6 +85,13 @@ def test_a_snapshot_does_not_change_any_more():
     assert (snapshot.url, snapshot.senders, snapshot.receivers) == ('ws://x/', 1, 2)
 
 
+def test_all_counts_begin_at_nothing():
+    snapshot = ServerMetrics(0.0).snapshot(1.0, '', Population(0, 0, 0, {}, 0, ()), ())
+    assert (snapshot.connections, snapshot.too_slow) == (0, 0)
+    assert (snapshot.errors, snapshot.refused) == ({}, {})
+    assert snapshot.received == snapshot.sent == Traffic({}, 0, 0.0, 0.0)
+
+
 def test_rates_are_over_the_time_since_the_last_snapshot():
     metrics = ServerMetrics(100.0)
     nobody = Population(0, 0, 0, {}, 0, ())
@@ -129,9 +136,10 @@ def test_quantiles_are_of_the_nearest_rank():
 
 def test_only_the_last_samples_count():
     metrics = ServerMetrics(0.0)
-    for _ in range(SAMPLES):
-        metrics.negotiated(100.0)
-    for _ in range(SAMPLES):
-        metrics.negotiated(1.0)
-    setup_s = metrics.snapshot(1.0, '', Population(0, 0, 0, {}, 0, ()), ()).setup_s
-    assert setup_s == Quantiles(1.0, 1.0, 1.0, SAMPLES)
+    for duration_s in (100.0, 1.0):
+        for _ in range(SAMPLES):
+            metrics.negotiated(duration_s)
+            metrics.connected(duration_s)
+    snapshot = metrics.snapshot(1.0, '', Population(0, 0, 0, {}, 0, ()), ())
+    assert snapshot.setup_s == Quantiles(1.0, 1.0, 1.0, SAMPLES)
+    assert snapshot.connected_s == Quantiles(1.0, 1.0, 1.0, SAMPLES)

@@ -66,6 +66,12 @@ def test_no_other_page_may(origin):
     assert not RULES.origin_may(origin, 'robot7:8765')
 
 
+def test_a_named_origin_may_be_written_as_people_write_it():
+    rules = OriginRules('robot7', (), ('HTTPS://Ops.example/',))
+    for origin in ('https://ops.example', 'https://ops.example/', 'HTTPS://OPS.example'):
+        assert rules.origin_may(origin, 'robot7:8765')
+
+
 def test_no_page_may_without_a_host():
     assert not RULES.origin_may('http://', '')
 
