@@ -49,7 +49,7 @@ class Parameter:
             ConfigurationError: It has another type, or breaks a rule.
         """
         typed = self._typed(value)
-        if isinstance(typed, int | float) and not isinstance(typed, bool):
+        if isinstance(typed, int | float):  # a bool is an int that has no bounds
             self._check_range(typed)
         for text in typed if isinstance(typed, tuple) else (typed,):
             if isinstance(text, str):
