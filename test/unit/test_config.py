@@ -26,6 +26,8 @@ def rule_that(spec, value):
     with pytest.raises(ConfigurationError) as error:
         spec.check(value)
     assert error.value.name == spec.name
+    # It is told as it was given; of a list, the one string that is wrong.
+    assert repr(error.value.value) in repr(value)
     return error.value.rule
 
 

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from fakes import TOKENS
 
 from rtc_signaling import tokens
+from rtc_signaling.auth import Tokens
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.tokens import TokenReader, load, load_or_create, token_path
 
@@ -56,8 +58,13 @@ def test_a_new_file_is_for_its_owner_alone(path, umask):
     assert os.listdir(path.parent) == ['tokens.json']
     assert made.sender != made.receiver
     # 24 bytes each.
-    assert min(len(made.sender), len(made.receiver)) == 32
+    assert (len(made.sender), len(made.receiver)) == (32, 32)
     assert load(path) == load_or_create(path) == made
+
+
+def test_it_is_made_where_it_will_be_as_a_link_leads_to_no_other_file_system(path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', '/nonexistent')
+    assert load_or_create(path) == load(path)
 
 
 def test_folders_that_are_made_are_for_their_owner_alone(path):
@@ -115,6 +122,12 @@ def test_what_is_no_token_file_is_refused_by_name(path, content):
     assert TOKENS.sender not in str(error.value)
 
 
+def test_sixteen_characters_are_enough(path):
+    shortest = {'sender': 's' * 16, 'receiver': 'r' * 16}
+    write(path, json.dumps(shortest))
+    assert load(path) == Tokens(**shortest)
+
+
 def test_what_cannot_be_read_is_refused_by_name(path, tmp_path):
     for bad in (path, tmp_path):
         with pytest.raises(ConfigurationError, match=r'^auth\.token_file = .* cannot be read'):
@@ -127,8 +140,10 @@ def test_what_cannot_be_read_is_refused_by_name(path, tmp_path):
 
 def test_a_file_that_cannot_be_made_is_told(tmp_path):
     write(tmp_path / 'file')
-    with pytest.raises(ConfigurationError, match=r'^auth\.token_file = .* cannot be made'):
-        load_or_create(tmp_path / 'file' / 'below' / 'tokens.json')
+    below = tmp_path / 'file' / 'below' / 'tokens.json'
+    with pytest.raises(ConfigurationError, match='cannot be made') as error:
+        load_or_create(below)
+    assert (error.value.name, error.value.value) == ('auth.token_file', str(below))
     with pytest.raises(ConfigurationError, match=r'^auth\.token_file = .* cannot be'):
         load_or_create(tmp_path / 'file' / 'tokens.json')
 
