@@ -52,7 +52,7 @@ def _parse(text: str) -> tuple[JwtKey, ...]:
         return (_from_pem(text),)
     if text.lstrip().startswith('{'):
         return _from_json(text)
-    secret = text.removesuffix('\n').removesuffix('\r')
+    secret = text.removesuffix('\n')
     if not _SECRET.fullmatch(secret):
         raise ValueError(
             'must be a public key of Ed25519 in PEM, a JSON Web Key (set), or one line with a '
