@@ -109,6 +109,10 @@ def test_what_is_none_of_the_three_is_refused(path, content):
     assert refused(path, content).startswith('must be a public key of Ed25519 in PEM, a JSON Web')
 
 
+def test_what_stands_before_a_json_web_key_does_not_matter(path):
+    assert load(path, f'\n  {json.dumps(OCT)}') == (JwtKey(SECRET.encode()),)
+
+
 def test_a_json_web_key_alone_and_in_a_set(path):
     for content in (OKP, OKP | {'alg': 'EdDSA', 'use': 'sig', 'other': 1}, {'keys': [OKP]}):
         (key,) = load(path, json.dumps(content, indent=2) + '\n')

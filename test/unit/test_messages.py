@@ -139,6 +139,21 @@ def test_the_message_of_an_error_is_cut_in_its_middle_and_names_the_member(lette
     assert message.endswith(' - at `$.type`')
 
 
+def test_the_message_of_an_error_shows_what_can_be_printed_and_escapes_the_rest():
+    message = refused(json.dumps({'type': 'é\n\x1b[2J\u2028'})).message
+    assert r"'é\n\x1b[2J\u2028'" in message
+
+
+def test_only_a_message_that_is_too_long_is_cut():
+    def message_about(count):
+        return refused(json.dumps({'type': 'y' * count})).message
+
+    count = MAX_QUOTE_CHARS - len(message_about(0))
+    assert len(message_about(count)) == MAX_QUOTE_CHARS
+    assert message_about(count).replace('y' * count, '') == message_about(0)
+    assert len(message_about(count + 1)) == MAX_QUOTE_CHARS + len('...')
+
+
 @pytest.mark.parametrize(
     ('text', 'msg_id'),
     [

@@ -38,10 +38,19 @@ def test_a_jump_back_or_far_ahead_goes_on_by_the_time_of_arrival():
     assert clock.pts(51 * S + MAX_STEP_NS, 9 * S) == 270_000
 
 
+def test_the_least_step_of_the_stamps_is_kept_too():
+    clock = RtpClock()
+    clock.pts(0, 0)
+    assert clock.pts(1, S) == 0
+
+
 def test_nothing_stands_still_though_neither_clock_moves():
     clock = RtpClock()
     clock.pts(0, 0)
     assert clock.pts(0, 0) == 90
+    # A millisecond each time, to the nanosecond.
+    last = [clock.pts(0, 0) for _ in range(99_999)][-1]
+    assert last == 100 * 90_000
 
 
 @settings(deadline=None)
