@@ -14,7 +14,7 @@ import pytest
 
 from rtc_signaling.config import SenderConfig, ServerConfig, TestCameraConfig
 from rtc_signaling.errors import ConfigurationError
-from rtc_signaling.parameter import Parameter, from_values, parameters
+from rtc_signaling.parameter import Parameter, from_values, parameter, parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (ServerConfig, SenderConfig, TestCameraConfig)
@@ -46,6 +46,16 @@ def test_fields_names_and_defaults_agree(config):
     assert list(table) == [field.name for field in dataclasses.fields(config)]
     assert len({spec.name for spec in table.values()}) == len(table)
     assert dataclasses.asdict(config()) == {name: spec.default for name, spec in table.items()}
+
+
+def test_a_declaration_becomes_a_field_with_its_default_and_its_rules():
+    @dataclasses.dataclass
+    class Config:
+        speed: float = parameter(1.5, 'How fast', name='motor.speed', minimum=0.5, maximum=9.0)
+
+    assert Config().speed == 1.5
+    spec = Parameter('motor.speed', 1.5, 'How fast', minimum=0.5, maximum=9.0)
+    assert parameters(Config) == {'speed': spec}
 
 
 @pytest.mark.parametrize('spec', SPECS, ids=named)

@@ -6,7 +6,10 @@ import pytest
 
 from rtc_signaling.origins import OriginRules
 
-RULES = OriginRules('Robot7', ('robots.example',), ('https://ops.example', 'http://lab:8080'))
+
+@pytest.fixture
+def rules():
+    return OriginRules('Robot7', ('robots.example',), ('https://ops.example', 'http://lab:8080'))
 
 
 @pytest.mark.parametrize(
@@ -16,8 +19,8 @@ RULES = OriginRules('Robot7', ('robots.example',), ('https://ops.example', 'http
         'robots.example:443', '10.0.0.7', '10.0.0.7:8765', '[::1]', '[::1]:8765', '[fe80::1]:1',
     ],
 )  # fmt: skip
-def test_names_and_addresses_of_this_machine_are_its_own(host):
-    assert RULES.host_is_ours(host)
+def test_names_and_addresses_of_this_machine_are_its_own(rules, host):
+    assert rules.host_is_ours(host)
 
 
 @pytest.mark.parametrize(
@@ -27,14 +30,14 @@ def test_names_and_addresses_of_this_machine_are_its_own(host):
         '10.0.0.7.evil.example', '[::1', '::1]', '[v1.x]', 'x.robots.example', '10.0.0', '[',
     ],
 )  # fmt: skip
-def test_any_other_name_is_not(host):
+def test_any_other_name_is_not(rules, host):
     # DNS rebinding: Origin and Host agree, and only the name is wrong.
-    assert not RULES.host_is_ours(host)
+    assert not rules.host_is_ours(host)
 
 
 @pytest.mark.parametrize('host', ['evil.example@localhost', 'localhost@evil.example'])
-def test_a_host_with_a_user_in_it_is_that_of_its_name(host):
-    assert RULES.host_is_ours(host) == host.endswith('@localhost')
+def test_a_host_with_a_user_in_it_is_that_of_its_name(rules, host):
+    assert rules.host_is_ours(host) == host.endswith('@localhost')
 
 
 @pytest.mark.parametrize(
@@ -50,8 +53,8 @@ def test_a_host_with_a_user_in_it_is_that_of_its_name(host):
         ('http://lab:8080', 'robot7:8765'),
     ],
 )
-def test_pages_of_its_own_and_those_that_are_named_may_connect(origin, host):
-    assert RULES.origin_may(origin, host)
+def test_pages_of_its_own_and_those_that_are_named_may_connect(rules, origin, host):
+    assert rules.origin_may(origin, host)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +65,8 @@ def test_pages_of_its_own_and_those_that_are_named_may_connect(origin, host):
         'http://robot7:8765.evil.example', 'http://robot7:8765/', 'chrome-extension://abc',
     ],
 )  # fmt: skip
-def test_no_other_page_may(origin):
-    assert not RULES.origin_may(origin, 'robot7:8765')
+def test_no_other_page_may(rules, origin):
+    assert not rules.origin_may(origin, 'robot7:8765')
 
 
 def test_a_named_origin_may_be_written_as_people_write_it():
@@ -72,8 +75,8 @@ def test_a_named_origin_may_be_written_as_people_write_it():
         assert rules.origin_may(origin, 'robot7:8765')
 
 
-def test_no_page_may_without_a_host():
-    assert not RULES.origin_may('http://', '')
+def test_no_page_may_without_a_host(rules):
+    assert not rules.origin_may('http://', '')
 
 
 def test_a_star_lets_all_pages_connect():
