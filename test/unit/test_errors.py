@@ -34,6 +34,15 @@ def test_protocol_errors_are_neither_for_retrying_nor_fatal_unless_said():
     assert (error.retry, error.fatal) == (False, False)
 
 
+def test_errors_show_what_they_were_made_of():
+    assert repr(errors.ConfigurationError('port', 'x', 'no')) == (
+        "ConfigurationError('port', 'x', 'no')"
+    )
+    assert repr(errors.ProtocolError('timeout', 'late', retry=True)) == (
+        "ProtocolError('timeout', 'late')"
+    )
+
+
 def test_a_refusal_keeps_its_close_code():
     error = errors.RefusedError('no', 4401)
     assert (str(error), error.close_code) == ('no', 4401)

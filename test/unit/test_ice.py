@@ -130,6 +130,7 @@ def test_the_candidates_of_real_peers_are_taken(path):
         (f'{HOST} raddr', 'extensions: must be pairs of name and value'),
         (f'{HOST} raddr 1.2.3 rport 1', 'raddr: must be'),
         (f'{HOST} raddr :: rport x', 'rport: must be'),
+        (f'{HOST} raddr :: rport 65536', 'rport: must be a whole number from 0 to 65535'),
         (f'{HOST} tcptype active', 'tcptype: must be there with TCP, and with TCP alone'),
         (with_field(2, 'TCP'), 'tcptype: must be there with TCP, and with TCP alone'),
         (f'{with_field(2, "TCP")} tcptype open', 'tcptype: must be active, passive, so'),
@@ -270,5 +271,6 @@ def test_an_address_in_a_url_is_taken_as_it_stands(address):
 def test_a_turn_server_needs_a_credential():
     IceManager(('stun:h', 'stuns:h', 'stun:h:1'))
     for url in ('turn:h', 'turns:h'):
-        with pytest.raises(ConfigurationError, match='needs a user name and password'):
+        with pytest.raises(ConfigurationError, match='needs a user name and password') as caught:
             IceManager((url,))
+        assert (caught.value.name, caught.value.value) == ('ice_servers', url)

@@ -97,19 +97,29 @@ def test_the_class_with_the_unknown_members_is_ours_alone():
 
 
 @pytest.mark.parametrize(
-    ('text', 'code'),
+    'text',
     [
-        ('[' * 100_000, 'invalid_json'),
-        ('{"type": "offer", "sdp": "", "x": ' + '[' * 60_000 + ']' * 60_000 + '}', 'invalid_json'),
-        (
-            '{"type": "ice_candidate", "candidate": ""' + ', "x": {"a": 1' * 60_000 + '}' * 60_001,
-            'invalid_json',
-        ),
+        '{"type": "offer", "sdp": "", "x": ' + '[' * 60_000,
+        '{"type": "offer", "sdp": "", "x": ' + '[' * 60_000 + ']' * 60_000 + '}',
+        '{"type": "ice_candidate", "candidate": ""' + ', "x": {"a": 1' * 60_000 + '}' * 60_001,
     ],
     ids=['open', 'ignored', 'kept'],
 )
-def test_deep_nesting_is_refused(text, code):
-    assert refused(text).code == code
+def test_deep_nesting_is_refused(text):
+    assert str(refused(text)) == 'invalid_json: it is nested too deeply'
+    assert refused('[' * 100_000).code == 'invalid_json'
+
+
+def test_what_is_no_json_is_refused_with_the_reason():
+    assert refused('{"type": "ping"').message == 'Input data was truncated'
+
+
+def test_no_object_within_a_message_makes_the_message_wrong_and_not_the_json():
+    connected = next(m for m in CORPUS['valid_from_server'] if m['type'] == 'connected')
+    with pytest.raises(ProtocolError) as error:
+        Decoder(FromServer).decode(json.dumps(connected | {'peers': [1]}))
+    assert error.value.code == 'invalid_message'
+    assert '$.peers[0]' in error.value.message
 
 
 def test_what_is_no_utf_8_is_refused():
