@@ -8,13 +8,43 @@ import pytest
 from fakes import TOKENS
 from world import ANNA, BERT, WATCHER, Keys, World, pair
 
+from rtc_signaling.admission import Rules
 from rtc_signaling.auth import RECEIVER, SENDER, Principal, TokenAuthenticator
+from rtc_signaling.config import ServerConfig
+from rtc_signaling.messages import Limits
 from rtc_signaling.sessions import PeerState
 
 
 def guarded(**options):
     """Return a world in which tokens are names."""
     return World(Keys(anna=ANNA, bert=BERT, watcher=WATCHER), **options)
+
+
+def test_the_rules_are_what_the_parameters_say():
+    config = ServerConfig(
+        max_connections=7,
+        timeout_s=60.0,
+        auth_timeout_s=2.0,
+        max_message_bytes=2048,
+        message_rate_hz=5.0,
+        message_burst=9,
+        resume_window_s=12.0,
+    )
+    assert Rules.of(config) == Rules(
+        max_connections=7,
+        # Two may be lost.
+        heartbeat_s=20.0,
+        timeout_s=60.0,
+        authentication_timeout_s=2.0,
+        limits=Limits(
+            max_message_bytes=2048,
+            messages_per_s=5.0,
+            burst=9,
+            queue_messages=64,
+            queue_bytes=262144,
+            resume_window_s=12.0,
+        ),
+    )
 
 
 # Credentials.
