@@ -385,6 +385,18 @@ def test_r4_a_receiver_is_told_that_the_sender_did_not_come_back():
     assert (expired['code'], expired['msg_id']) == ('expired', '1')
 
 
+def test_r4_what_expired_may_be_sent_again_under_its_id():
+    world, camera, pilot = pair()
+    camera.drop()
+    pilot.offer('first', msg_id='1')
+    world.wait(WINDOW_S)
+    camera = world.enter(SENDER, 'camera')
+    pilot.read()
+    answer = pilot.offer('second', msg_id='1')
+    assert answer == [{'type': 'ack', 'msg_id': '1', 'status': 'delivered'}]
+    assert 's=second' in camera.only('offer')['sdp']
+
+
 def test_r4_if_both_are_away_the_news_waits_and_what_has_nobody_to_tell_is_dropped():
     world, camera, pilot = pair()
     camera.drop()

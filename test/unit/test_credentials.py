@@ -19,6 +19,13 @@ from rtc_signaling.errors import ConfigurationError, ProtocolError
 SECRET = 'a-secret-of-thirty-two-characters'
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Be the home directory, so that nothing is ever made in the real one."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / 'secret'
@@ -28,8 +35,10 @@ def file(tmp_path):
 
 
 def test_the_tokens_are_those_of_the_file(tmp_path):
-    config = ServerConfig(auth_token_file=str(tmp_path / 'tokens.json'))
+    path = tmp_path / 'named.json'
+    config = ServerConfig(auth_token_file=str(path))
     authenticator, shown = make_authenticator(config, {})
+    assert shown in path.read_text(encoding='utf-8')
     assert isinstance(authenticator, TokenAuthenticator)
     # What is shown is for viewers: it never admits a sender.
     assert authenticator.authenticate(shown).roles == ('receiver',)
@@ -72,8 +81,8 @@ def test_jwts_need_a_key():
     assert str(caught.value) == "auth.key_file = '': must be set for auth.mode = jwt"
 
 
-def test_files_may_be_named_from_the_home_directory(file, monkeypatch):
-    monkeypatch.setenv('HOME', str(file.parent))
+def test_files_may_be_named_from_the_home_directory(file, home):
+    assert file == home / 'secret'
     make_authenticator(ServerConfig(auth_mode='jwt', auth_key_file='~/secret'), {})
     make_ice(ServerConfig(turn_secret_file='~/secret'))
 

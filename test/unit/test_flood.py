@@ -91,6 +91,12 @@ def test_control_frames_have_a_bucket_for_each_connection():
     assert flood.control_bucket().take(NOW_S)
 
 
+@pytest.mark.parametrize('now_s', [0.0, 0.5, 1e9])
+def test_the_first_line_is_logged_whatever_the_clock_says(now_s, caplog):
+    guard().log(logging.getLogger('test_flood'), 'told one', 'invalid_json', now_s)
+    assert [record.getMessage() for record in caplog.records] == ['told one']
+
+
 def test_of_a_flood_one_line_a_second_is_logged(caplog):
     logger = logging.getLogger('test_flood')
     flood = guard()
