@@ -126,6 +126,19 @@ def test_c3_who_shows_no_token_in_time_goes():
     assert ready.close_code is None
 
 
+def test_of_several_that_are_late_at_once_each_is_told():
+    short = dataclasses.replace(ANNA, expires_at_s=1.7e9 + 5)
+    world = World(Keys(short=short))
+    waiting = [world.connect(RECEIVER) for _ in range(2)]
+    expiring = [world.enter(RECEIVER, name, 'short') for name in ('one', 'two')]
+    world.wait(4.0)
+    for line in expiring:
+        line.read()
+    world.wait(1.0)
+    assert [line.refused() for line in waiting] == [('timeout', 4408)] * 2
+    assert [line.refused() for line in expiring] == [('unauthorized', 4401)] * 2
+
+
 def test_c3_it_is_the_same_for_who_wanted_to_wait():
     world = World()
     line = world.connect(RECEIVER, waits=True)

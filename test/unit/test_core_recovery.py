@@ -45,6 +45,7 @@ def test_p1_an_end_for_good_is_told_at_once(reason):
     camera.read()
     pilot.end(reason)
     assert camera.only('peer_left')['reason'] == reason
+    assert world.changes[-1] == ('pilot', PeerState.CLOSED, reason)
     assert set(world.core.clients) == {'camera'}
     assert not camera.client.sessions
 
@@ -113,6 +114,7 @@ def test_the_end_of_the_server_ends_all():
     entering = world.connect(RECEIVER, waits=True)
     world.carry_out(world.core.disconnect_all('the server stops'))
     assert [line.close_code for line in (camera, pilot, entering)] == [1001] * 3
+    assert camera.close_reason == pilot.close_reason == 'the server stops'
     assert not world.core.clients
     world.wait(60.0)
 
@@ -507,6 +509,10 @@ def test_more_may_not_be_away_than_may_be_in_and_the_longest_goes_first():
     assert camera.read() == []
     fourth.drop()
     assert camera.only('peer_left')['client_id'] == 'first'
+    assert world.changes[-2:] == [
+        ('fourth', PeerState.AWAY, 'connection lost'),
+        ('first', PeerState.CLOSED, 'connection_lost'),
+    ]
     assert set(world.core.clients) == {'camera', 'second', 'third', 'fourth'}
 
 

@@ -26,6 +26,7 @@ from rtc_signaling.messages import (
     Ping,
     Pong,
 )
+from rtc_signaling.sessions import Client
 
 NUMBERED = {'offer', 'answer', 'ice_candidate', 'peer_joined', 'peer_left'}
 TRANSPORT = (
@@ -105,6 +106,7 @@ class World:
             elif isinstance(effect, Changed):
                 self.changes.append((effect.client.client_id, effect.client.state, effect.reason))
             elif isinstance(effect, Refused):
+                assert isinstance(effect.client, Client)
                 self.refusals.append(effect.error.code)
             else:
                 assert isinstance(effect, Negotiated)
@@ -155,6 +157,7 @@ class Line:
         self.resume_token = ''
         self.token = ''
         self.close_code = None
+        self.close_reason = ''
         self.lost = False
 
     def receive(self, effect):
@@ -174,6 +177,8 @@ class Line:
     def close(self, effect):
         if not self.lost and self.close_code is None:
             self.close_code = int(effect.code)
+            assert effect.reason
+            self.close_reason = effect.reason
 
     def send(self, kind, **members):
         """Send a message; return what came for this client since it last looked."""
