@@ -10,7 +10,7 @@ from rtc_signaling.errors import ProtocolError
 from rtc_signaling.limits import TokenBucket, Violations
 from rtc_signaling.sessions import Client
 
-# A client that goes on for so long after it was told is cut off.
+# A client that sends more than this, within this time, before it was told to is cut off.
 MAX_REFUSALS = 50
 REFUSALS_WINDOW_S = 10.0
 # One line a second of each kind; the others are counted and told in the next line.
@@ -18,13 +18,23 @@ LOG_PERIOD_S = 1.0
 
 
 class _Budget:
-    """Hold what one client may still send."""
+    """Hold what one client may still send, and what it was told.
 
-    __slots__ = ('messages', 'octets', 'refusals')
+    Attributes:
+        messages: Of messages.
+        octets: Of bytes.
+        until_s: When the last message that was refused will be taken.
+        refusals: Those since the client last kept silent for as long as it was told.
+    """
+
+    __slots__ = ('messages', 'octets', 'refusals', 'until_s')
 
     def __init__(self, config: ServerConfig) -> None:
         self.messages = TokenBucket(config.message_rate_hz, config.message_burst)
-        self.octets = TokenBucket(config.byte_rate, config.byte_burst)
+        # Whatever is no longer than a message may be has to fit, or it could never be sent.
+        largest = max(config.byte_burst, config.max_message_bytes)
+        self.octets = TokenBucket(config.byte_rate, largest)
+        self.until_s = -math.inf
         self.refusals: Violations | None = None
 
 
@@ -50,17 +60,34 @@ class FloodGuard:
         budget = self._budgets.get(client)
         if budget is None:
             budget = self._budgets[client] = _Budget(self._config)
-        if budget.messages.take(now_s) and budget.octets.take(now_s, size_bytes):
-            return None
-        if budget.refusals is None:
+        if budget.messages.take(now_s):
+            if budget.octets.take(now_s, size_bytes):
+                return None
+            budget.messages.put_back()
+        return self._refuse(budget, size_bytes, now_s)
+
+    def _refuse(self, budget: _Budget, size_bytes: int, now_s: float) -> ProtocolError:
+        """Return the error that says when the message will be taken.
+
+        Each is told a time of its own, after that of the one before, so that they are not all
+        refused again when each comes again just then.
+        """
+        config = self._config
+        if budget.refusals is None or now_s >= budget.until_s:
             budget.refusals = Violations(MAX_REFUSALS, REFUSALS_WINDOW_S)
+        apart_s = max(1 / config.message_rate_hz, size_bytes / config.byte_rate)
         wait_s = max(budget.messages.wait_s(now_s), budget.octets.wait_s(now_s, size_bytes))
+        # But who does not wait is not told ever later times.
+        queue_s = min(budget.until_s - now_s + apart_s, wait_s + REFUSALS_WINDOW_S)
+        again_s = max(wait_s, queue_s)
+        # In whole ms, and one more than it takes, since none of this is exact.
+        retry_after_s = (math.ceil(again_s * 1000) + 1) / 1000
+        budget.until_s = now_s + retry_after_s
         return ProtocolError(
             'rate_limited',
-            f'more than {self._config.message_rate_hz:g} messages or '
-            f'{self._config.byte_rate:g} bytes per s',
+            f'more than {config.message_rate_hz:g} messages or {config.byte_rate:g} bytes per s',
             retry=True,
-            retry_after_s=math.ceil(wait_s * 1000) / 1000 if math.isfinite(wait_s) else None,
+            retry_after_s=retry_after_s,
             fatal=budget.refusals.add(now_s),
         )
 

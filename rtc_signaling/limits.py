@@ -42,6 +42,10 @@ class TokenBucket:
         self._level = level - amount
         return True
 
+    def put_back(self, amount: float = 1.0) -> None:
+        """Put back what was taken just now, and not used."""
+        self._level += amount
+
     def wait_s(self, now_s: float, amount: float = 1.0) -> float:
         """Return in how many s `take` will succeed: 0 for now, infinity for never."""
         if amount > self._burst:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import words
 
 BORNE = 5
+# As many as may be under way beyond the limit.
+TOO_MANY = 50
+ROUNDS = 3
 # What is sent, the error's code, and what its text has to name.
 WRONG = {
     'no_json': ('hello', 'invalid_json', ''),
@@ -93,3 +98,50 @@ async def test_e2_no_other_session_is_disturbed(desk):
     await pilot.expect('answer', client_id=pilot.id)
     await pilot.deliver('ice_candidate', **words.candidate(), sender_id=camera.id)
     await camera.expect('ice_candidate', client_id=pilot.id)
+
+
+async def send_too_many(pilot, batch='all', count=0):
+    """Send so many pings at once, or TOO_MANY beyond the limit; return how long each waits."""
+    burst = pilot.welcome['limits']['burst']
+    if burst > 2000:
+        pytest.skip(f'a burst of {burst} is too much')
+    msg_ids = [f'{batch}-{number}' for number in range(count or burst + TOO_MANY)]
+    for msg_id in msg_ids:
+        await pilot.send('ping', msg_id=msg_id)
+    answers = [await pilot.expect_answer(msg_id, {'pong', 'error'}) for msg_id in msg_ids]
+    errors = [answer for answer in answers if answer['type'] == 'error']
+    for error in errors:
+        pilot.desk.check(error['code'] == 'rate_limited', f'it was refused with {error}')
+        pilot.desk.check(error.get('retry_after_s', 0) > 0, f'when again? {error}')
+    return {error['msg_id']: error['retry_after_s'] for error in errors}
+
+
+async def test_e3_who_waits_as_it_was_told_is_not_closed(desk):
+    pilot = await desk.receiver()
+    waits = await send_too_many(pilot)
+    desk.check(waits, 'nothing was too many')
+    for batch in range(ROUNDS):
+        # The server has said when to come again.
+        await asyncio.sleep(max(waits.values(), default=0.0))
+        waits = await send_too_many(pilot, batch, TOO_MANY)
+    await asyncio.sleep(max(waits.values(), default=0.0))
+    await pilot.check_alive()
+
+
+async def test_e3_each_message_may_come_again_at_its_own_time(desk):
+    pilot = await desk.receiver()
+    loop = asyncio.get_running_loop()
+    waits = await send_too_many(pilot)
+    told_s = loop.time()
+    for msg_id, wait_s in waits.items():
+        await asyncio.sleep(told_s + wait_s - loop.time())
+        await pilot.send('ping', msg_id=msg_id)
+        await pilot.expect_answer(msg_id, {'pong'})
+
+
+async def test_e3_who_does_not_wait_is_closed(desk):
+    pilot = await desk.receiver()
+    await send_too_many(pilot)
+    for _ in range(2 * TOO_MANY):
+        await pilot.send_if_open('ping')
+    await pilot.expect_close(4429, 'rate_limited')

@@ -188,20 +188,6 @@ async def test_error_rate_limited(desk):
     desk.check(len(errors) > 1, 'it was closed at the first message too many')
 
 
-async def test_error_rate_limited_ends_by_itself(desk):
-    pilot = await desk.receiver()
-    limits = pilot.welcome['limits']
-    if limits['burst'] > 2000:
-        pytest.skip(f'a burst of {limits["burst"]} is too much')
-    for number in range(limits['burst'] + 10):
-        await pilot.send('ping', msg_id=f'{number}')
-    error = await pilot.expect('error', code='rate_limited')
-    # The server has said when to come again.
-    await asyncio.sleep(error['retry_after_s'] + 1 / limits['messages_per_s'])
-    await pilot.send('ping', msg_id='again')
-    await pilot.expect_answer('again', kinds={'pong'})
-
-
 async def test_close_1001_when_the_server_stops(own_desk):
     desk, server = own_desk()
     pilot = await desk.receiver()

@@ -63,6 +63,13 @@ def test_a_bucket_says_how_long_to_wait():
     assert bucket.wait_s(NOW_S, 8.1) == math.inf
 
 
+def test_what_was_taken_can_be_put_back():
+    bucket = TokenBucket(rate_per_s=1, burst=2)
+    assert bucket.take(NOW_S, 2)
+    bucket.put_back()
+    assert [bucket.take(NOW_S) for _ in range(2)] == [True, False]
+
+
 def test_a_bucket_is_small():
     bucket = TokenBucket(1, 1)
     assert not hasattr(bucket, '__dict__')

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from conformance import document
 
-from rtc_signaling import connection, core, delivery, sdp, sessions
+from rtc_signaling import connection, core, delivery, flood, sdp, sessions
 from rtc_signaling.client import DO_NOT_COME_BACK
 from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ProtocolError
@@ -139,6 +139,8 @@ def test_the_welcome_shows_the_defaults():
         f'at most {delivery.MAX_MESSAGES} messages and {delivery.MAX_BYTES // 1024} KiB',
         f'More than {sessions.MAX_VIOLATIONS} errors',
         f'within {sessions.VIOLATIONS_WINDOW_S:g} s MUST close with 4400',
+        f'More than {flood.MAX_REFUSALS} within {flood.REFUSALS_WINDOW_S:g} s that come',
+        f'{ServerConfig().control_rate_hz:g} a second by default',
         f'of more than {connection.MAX_FRAGMENTS} fragments',
         f'more than {connection.MAX_UNSENT_BYTES // 1024} KiB could not be sent',
     ],
