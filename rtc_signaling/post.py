@@ -6,7 +6,6 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from rtc_signaling.admission import Door
-from rtc_signaling.auth import RECEIVER
 from rtc_signaling.delivery import Delivery, Numbered
 from rtc_signaling.effects import Effect, Send
 from rtc_signaling.errors import ProtocolError
@@ -21,7 +20,7 @@ from rtc_signaling.messages import (
     Stats,
     kind_of,
 )
-from rtc_signaling.routing import may_see
+from rtc_signaling.routing import may_meet
 from rtc_signaling.sessions import Client, PeerState, Session
 
 
@@ -71,12 +70,7 @@ class Post:
 
     def counterparts(self, client: Client) -> list[Client]:
         """Return the clients of the other role that may have to do with this one."""
-        return [
-            peer
-            for peer in self._door.clients.values()
-            if peer.role != client.role
-            and (may_see(client, peer) if client.role == RECEIVER else may_see(peer, client))
-        ]
+        return [peer for peer in self._door.clients.values() if may_meet(client, peer)]
 
     def announce_joined(self, client: Client) -> list[Effect]:
         """Tell its counterparts that a client is in."""

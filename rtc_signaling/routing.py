@@ -23,7 +23,7 @@ def find_session(
             `peer_unavailable`.
     """
     if client.role == SENDER:
-        peer = _find(clients, RECEIVER, message.client_id)
+        peer = _find(clients, client, message.client_id)
         receiver, sender = peer, client
     else:
         if message.client_id is not UNSET and message.client_id != client.client_id:
@@ -31,13 +31,10 @@ def find_session(
                 'forbidden_client_id',
                 f'client_id = {message.client_id!r}: a receiver may only name itself',
             )
-        peer = _find(clients, SENDER, _wanted_sender(client, message))
+        peer = _find(clients, client, _wanted_sender(client, message))
         receiver, sender = client, peer
     session = receiver.sessions.get(sender.client_id)
-    if session is None:
-        _check_camera(receiver, sender)
-        session = Session(receiver.client_id, sender.client_id)
-    return session, peer
+    return session or Session(receiver.client_id, sender.client_id), peer
 
 
 def keep_session(session: Session, client: Client, peer: Client) -> None:
@@ -46,15 +43,35 @@ def keep_session(session: Session, client: Client, peer: Client) -> None:
     peer.sessions[client.client_id] = session
 
 
+def may_see(receiver: Client, sender: Client) -> bool:
+    """Tell whether the receiver's credential admits this camera."""
+    return receiver.principal is None or receiver.principal.may_use(sender.client_id)
+
+
+def may_meet(client: Client, other: Client) -> bool:
+    """Tell whether two clients may have to do with each other: then each is told of the other."""
+    if client.role == RECEIVER:
+        return other.role == SENDER and may_see(client, other)
+    return other.role == RECEIVER and may_see(other, client)
+
+
 def _wanted_sender(receiver: Client, message: Forwarded) -> str | UnsetType:
-    if message.sender_id is UNSET and len(receiver.sessions) == 1:
-        return next(iter(receiver.sessions))
-    return message.sender_id
+    wanted = message.sender_id
+    if wanted is UNSET:
+        return next(iter(receiver.sessions)) if len(receiver.sessions) == 1 else UNSET
+    # Whether or not there is such a camera: that is not for this receiver to know.
+    if receiver.principal is not None and not receiver.principal.may_use(wanted):
+        raise ProtocolError(
+            'forbidden_camera', f'sender_id = {wanted!r}: the token does not admit it'
+        )
+    return wanted
 
 
-def _find(clients: dict[str, Client], role: str, client_id: str | UnsetType) -> Client:
-    if client_id is UNSET:
-        candidates = [peer for peer in clients.values() if peer.role == role]
+def _find(clients: dict[str, Client], client: Client, peer_id: str | UnsetType) -> Client:
+    """Return the client of this name, or the only one, of those that `client` is told of."""
+    role = RECEIVER if client.role == SENDER else SENDER
+    if peer_id is UNSET:
+        candidates = [peer for peer in clients.values() if may_meet(client, peer)]
         if len(candidates) > 1:
             member = 'client_id' if role == RECEIVER else 'sender_id'
             raise ProtocolError(
@@ -62,21 +79,7 @@ def _find(clients: dict[str, Client], role: str, client_id: str | UnsetType) -> 
             )
         found = candidates[0] if candidates else None
     else:
-        found = clients.get(client_id)
-    if found is None or found.role != role:
+        found = clients.get(peer_id)
+    if found is None or not may_meet(client, found):
         raise ProtocolError('peer_unavailable', f'there is no such {role} now', retry=True)
     return found
-
-
-def may_see(receiver: Client, sender: Client) -> bool:
-    """Tell whether the receiver's credential admits this camera."""
-    principal = receiver.principal
-    cameras = principal.cameras if principal is not None else None
-    return cameras is None or sender.client_id in cameras
-
-
-def _check_camera(receiver: Client, sender: Client) -> None:
-    if not may_see(receiver, sender):
-        raise ProtocolError(
-            'forbidden_camera', f'sender_id = {sender.client_id!r}: the token does not admit it'
-        )

@@ -380,3 +380,41 @@ async def test_s9_either_may_offer_again(desk):
     for one, other in ((pilot, camera), (camera, pilot), (pilot, camera)):
         await one.deliver('offer', sdp=words.sdp(), **target)
         await other.deliver('answer', sdp=words.answer(), **target)
+
+
+def restricted_token(desk):
+    if not desk.target.restricted_token:
+        pytest.skip('needs --restricted-token')
+    return desk.target.restricted_token
+
+
+async def test_s5_to_a_camera_that_is_not_admitted_there_is_nobody(subjects_desk):
+    desk = subjects_desk
+    guest = await desk.receiver('guest', token=restricted_token(desk))
+    camera = await desk.sender()
+    for _ in range(6):
+        await camera.refused('peer_unavailable', 'offer', sdp=words.sdp(), client_id=guest.id)
+    await camera.check_alive()
+    messages = await guest.drain()
+    desk.check(not messages, f'the receiver got {messages}')
+
+
+async def test_s10_a_camera_is_forbidden_whether_or_not_it_is_there(subjects_desk):
+    desk = subjects_desk
+    camera = await desk.sender()
+    guest = await desk.receiver('guest', token=restricted_token(desk))
+    texts = set()
+    for name in (camera.id, desk.name('absent')):
+        offer = {'sdp': words.sdp(), 'sender_id': name}
+        error = await guest.refused('forbidden_camera', 'offer', **offer)
+        texts.add(error['message'].replace(name, 'NAME'))
+    desk.check(len(texts) == 1, f'the texts tell the one from the other: {texts}')
+
+
+async def test_s10_a_camera_that_is_not_admitted_is_not_the_only_one(subjects_desk):
+    desk = subjects_desk
+    camera = await desk.sender()
+    guest = await desk.receiver('guest', token=restricted_token(desk))
+    await guest.refused('peer_unavailable', 'offer', sdp=words.sdp())
+    messages = await camera.drain()
+    desk.check(not messages, f'the sender got {messages}')
