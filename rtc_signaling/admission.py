@@ -10,9 +10,9 @@ from msgspec import UNSET
 
 from rtc_signaling.auth import RECEIVER, ROLES, SENDER, Principal
 from rtc_signaling.config import CLIENT_ID, ServerConfig
-from rtc_signaling.delivery import MAX_BYTES, MAX_MESSAGES, Delivery
+from rtc_signaling.delivery import MAX_BYTES, MAX_MESSAGES
 from rtc_signaling.errors import ProtocolError
-from rtc_signaling.messages import Authenticate, Encoder, Limits, Offer, PeerJoined, PeerLeft
+from rtc_signaling.messages import Authenticate, Limits
 from rtc_signaling.sessions import Client, PeerEvent, PeerState, SessionState
 
 
@@ -68,17 +68,13 @@ class Door:
     Args:
         max_connections: Places for connections; one more is kept for a sender.
         new_secret: Makes an unguessable string of 128 bits or more.
-        encoder: Encodes what waits.
     """
 
-    def __init__(
-        self, max_connections: int, new_secret: Callable[[], str], encoder: Encoder
-    ) -> None:
+    def __init__(self, max_connections: int, new_secret: Callable[[], str]) -> None:
         self.max_connections = max_connections
         self.clients: dict[str, Client] = {}
         self.entering: set[Client] = set()
         self._new_secret = new_secret
-        self._encoder = encoder
 
     def has_room(self, role: str, client_id: str) -> bool:
         """Tell whether one more connection may come: there is a place, or it takes its own."""
@@ -93,7 +89,7 @@ class Door:
 
         Returns:
             The client that it takes the place of, if there was one, with its `link` set to None if
-            its connection was gone already; and whether it resumes what that one had.
+            its connection was gone already, and with what waited for it in vain; and whether it resumes what that one had.
 
         Raises:
             ProtocolError: It asked for what it may not have.
@@ -119,6 +115,13 @@ class Door:
         client.change(PeerEvent.WELCOMED)
         self.clients[client.client_id] = client
         return old, resumed
+
+    def withdraw(self, client: Client) -> None:
+        """Let nothing wait for others any more that a client sent which ends."""
+        for peer_id in client.sessions:
+            delivery = self.clients[peer_id].delivery
+            if delivery is not None:
+                delivery.withdraw(client.client_id)
 
     def forget_resumption(self, client: Client) -> None:
         """Make the client's resume token worthless."""
@@ -148,23 +151,17 @@ class Door:
         if resumed:
             client.delivery, client.receipts = old.delivery, old.receipts
             return
+        self.withdraw(old)
         for session in client.sessions.values():
             session.state = SessionState.NEW
-        if old.delivery is not None and old.delivery.waiting:
-            # A new incarnation numbers from 1; what waited for the old one is still for it.
-            client.delivery = Delivery(self._encoder)
-            for item in old.delivery.waiting:
-                if isinstance(item.message, PeerJoined | PeerLeft):
-                    continue  # the welcome lists who is there now
-                client.delivery.wait(item.message, item.session, item.from_id, item.msg_id)
-                talk = client.sessions.get(item.from_id)
-                # Who made the offer may be gone by now, and the session with it.
-                if isinstance(item.message, Offer) and talk is not None:
-                    talk.state = (
-                        SessionState.SENDER_OFFERED
-                        if old.role == RECEIVER
-                        else SessionState.RECEIVER_OFFERED
-                    )
+        if old.delivery is not None:
+            client.delivery = old.delivery.begin_anew()
+            for item in client.delivery.waiting:
+                client.sessions[item.from_id].state = (
+                    SessionState.SENDER_OFFERED
+                    if old.role == RECEIVER
+                    else SessionState.RECEIVER_OFFERED
+                )
 
 
 def _end(old: Client) -> None:

@@ -100,7 +100,7 @@ class SignalingCore:
         self._ice = ice
         self._sdp = SdpManager()
         self._encoder = Encoder()
-        self._door = Door(rules.max_connections, new_secret, self._encoder)
+        self._door = Door(rules.max_connections, new_secret)
         self._post = Post(self._door, self._encoder)
 
     @property
@@ -269,6 +269,8 @@ class SignalingCore:
         effects += self._post.resume(client, last_seq)
         if not resumed:
             effects += self._post.announce_joined(client)
+            if old is not None:
+                effects += self._post.expire(old, 'began anew')
         return effects
 
     def _renew(self, client: Client, principal: Principal, message: Authenticate) -> list[Effect]:
@@ -367,6 +369,7 @@ class SignalingCore:
         if not known:
             return effects
         del self._door.clients[client.client_id]
+        self._door.withdraw(client)
         for peer_id in client.sessions:
             # Both sides of a session are in, or it would not be.
             del self._door.clients[peer_id].sessions[client.client_id]

@@ -98,6 +98,29 @@ class Delivery:
         self._waiting, self._waiting_bytes = kept, kept_bytes + size_bytes
         return True
 
+    def withdraw(self, from_id: str) -> None:
+        """Let nothing wait any more that this client sent: it is gone, or begins anew."""
+        self._waiting = [item for item in self._waiting if item.from_id != from_id]
+        self._waiting_bytes = sum(item.size_bytes for item in self._waiting)
+
+    def begin_anew(self) -> Delivery:
+        """Return the delivery of a client that begins anew, with what it can make use of.
+
+        Those are the offers that wait, and their candidates. An answer is to an offer that it has
+        not made; this and the like stay here, in vain.
+        """
+        successor = Delivery(self._encoder)
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        offered: set[tuple[str, str]] = set()
+        for item in waiting:
+            if isinstance(item.message, Offer):
+                offered.add(item.session)
+            is_of_use = item.session in offered and isinstance(item.message, Offer | IceCandidate)
+            heir = successor if is_of_use else self
+            heir._waiting.append(item)
+            heir._waiting_bytes += item.size_bytes
+        return successor
+
     def can_resume(self, last_seq: int | None) -> bool:
         """Tell whether every message after `last_seq` is still there; None means the last one."""
         if last_seq is None:

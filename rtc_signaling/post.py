@@ -80,20 +80,25 @@ class Post:
     def announce_left(self, client: Client, reason: str) -> list[Effect]:
         """Tell its counterparts that a client is out for good, and who wrote to it in vain."""
         left = PeerLeft(client_id=client.client_id, role=client.role, reason=reason)
-        effects = self._announce(client, left)
+        return self._announce(client, left) + self.expire(client, 'did not come back')
+
+    def expire(self, client: Client, why: str) -> list[Effect]:
+        """Tell who wrote to a client in vain, for each message that still waits."""
+        effects: list[Effect] = []
         for item in client.delivery.waiting if client.delivery is not None else ():
             origin = self._door.clients.get(item.from_id)
-            if origin is not None and isinstance(item.message, Forwarded):
-                expired = Error(
-                    code='expired',
-                    message=f'the {client.role} did not come back',
-                    retry=True,
-                    client_id=item.session[0],
-                    msg_id=item.msg_id or UNSET,
-                )
-                if origin.receipts is not None:
-                    origin.receipts.forget(item.msg_id)
-                effects += self._tell(origin, expired)
+            if origin is None:
+                continue  # it is the server's own
+            expired = Error(
+                code='expired',
+                message=f'the {client.role} {why}',
+                retry=True,
+                client_id=item.session[0],
+                msg_id=item.msg_id or UNSET,
+            )
+            if origin.receipts is not None:
+                origin.receipts.forget(item.msg_id)
+            effects += self._tell(origin, expired)
         return effects
 
     def _announce(self, client: Client, message: FromServerMessage) -> list[Effect]:

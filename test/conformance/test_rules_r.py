@@ -315,5 +315,51 @@ async def test_r6_another_subject_is_refused(subjects_desk, is_there):
         await pilot.check_alive()
 
 
+@pytest.mark.parametrize('who', ['receiver', 'sender'])
+async def test_r7_an_answer_is_not_for_a_new_session(desk, who):
+    pilot, camera = await desk.pair()
+    old, other = (pilot, camera) if who == 'receiver' else (camera, pilot)
+    ids = {'client_id': pilot.id, 'sender_id': camera.id}
+    await old.deliver('offer', sdp=words.sdp(), **ids)
+    await other.expect('offer')
+    await old.drop()
+    await desk.until_away(old, other)
+    status = await other.deliver('answer', sdp=words.answer(), **ids, msg_id='late')
+    desk.check(status == 'queued', f'status = {status}')
+    again = await (desk.receiver() if who == 'receiver' else desk.sender())
+    desk.check(again.id == old.id, f'it was named {again.id}')
+    messages = await again.drain()
+    desk.check(not messages, f'it got what was for its predecessor: {messages}')
+    error = await other.expect('error', code='expired', msg_id='late')
+    desk.check(error['retry'] is True, f'retry is not true in {error}')
+
+
+async def test_r7_an_offer_that_waits_can_be_answered(desk):
+    pilot, camera, _ = await lost(desk)
+    await camera.deliver('offer', sdp=words.sdp(), client_id=pilot.id)
+    await camera.deliver('ice_candidate', **words.candidate(), client_id=pilot.id)
+    again = await desk.receiver()
+    messages = await again.drain()
+    kinds = [message['type'] for message in messages]
+    desk.check(kinds == ['offer', 'ice_candidate'], f'it got {messages}')
+    await again.deliver('answer', sdp=words.answer(), sender_id=camera.id)
+    await camera.expect('answer', client_id=pilot.id)
+
+
+@pytest.mark.parametrize('how', ['leaves', 'begins anew'])
+async def test_r7_what_waits_of_who_is_gone_is_not_delivered(desk, how):
+    pilot, camera, _ = await lost(desk)
+    await camera.deliver('offer', sdp=words.sdp(), client_id=pilot.id)
+    if how == 'leaves':
+        await camera.send('leave')
+        await camera.expect_close(1000)
+    else:
+        await desk.sender()
+    again = await desk.resume(pilot)
+    desk.check(again.welcome['resumed'], 'resumed is false')
+    offers = await again.drain({'offer'})
+    desk.check(not offers, f'it got {offers}')
+
+
 def _candidate_of(tag):
     return words.candidate() | {'tag': tag}

@@ -315,15 +315,93 @@ def test_r3_a_number_of_which_the_messages_are_gone_gives_a_new_session(last_seq
     assert len(missed) == (70 - last_seq if resumed else 0)
 
 
-def test_r3_what_waits_is_for_the_new_session_too():
+@pytest.mark.parametrize('role', [SENDER, RECEIVER])
+def test_r7_an_answer_that_waits_is_not_for_a_new_session(role):
     world, camera, pilot = pair()
-    camera.trickle('0')
+    old, other = (camera, pilot) if role == SENDER else (pilot, camera)
+    old.offer()
+    old.drop()
+    other.read()
+    assert other.answer(msg_id='m')[0]['status'] == 'queued'
+    assert other.trickle(msg_id='n')[0]['status'] == 'queued'
+    again = world.connect(role, old.client.client_id)
+    assert again.only('connected')['resumed'] is False
+    joined, *expired = other.read()
+    assert joined['type'] == 'peer_joined'
+    assert [(m['code'], m['msg_id'], m['retry']) for m in expired] == [
+        ('expired', 'm', True), ('expired', 'n', True),
+    ]  # fmt: skip
+    assert expired[0]['message'] == f'the {role} began anew'
+    # What was in vain may be sent again under its id, but there is nothing to answer now.
+    assert other.answer(msg_id='m')[0]['code'] == 'invalid_state'
+    again.offer()
+    other.read()
+    assert types(other.answer(msg_id='m')) == ['ack']
+    again.only('answer')
+
+
+def test_r7_to_who_resumes_its_answer_comes():
+    world, camera, pilot = pair()
+    pilot.offer()
     pilot.drop()
-    camera.trickle('1', msg_id='m')
+    camera.answer()
+    assert types(world.resume(pilot, 0).read()) == ['connected', 'answer']
+
+
+def test_r7_an_offer_comes_with_its_candidates_and_no_others():
+    world, camera, pilot = pair()
+    other = world.enter(SENDER, 'other')
+    pilot.offer(sender_id='camera')
+    pilot.drop()
+    camera.answer()
+    camera.trickle('of the answer', msg_id='m')
+    other.trickle('of nothing')
+    camera.offer()
+    camera.trickle('of the offer')
     again = world.connect(RECEIVER, 'pilot')
-    welcome, waited = again.read()
+    welcome, *waited = again.read()
     assert welcome['resumed'] is False
-    assert (waited['sdpMid'], waited['seq']) == ('1', 1)
+    assert types(waited) == ['offer', 'ice_candidate']
+    assert (waited[1]['sdpMid'], seqs(waited)) == ('of the offer', [1, 2])
+    assert again.answer(sender_id='camera') == []
+    camera.read()
+    # No more was kept of the others.
+    assert not again.client.delivery.waiting
+    assert again.client.delivery._waiting_bytes == 0
+
+
+@pytest.mark.parametrize('end', ['leave', 'anew'])
+def test_r7_what_waits_of_who_ended_is_not_delivered(end):
+    world, camera, pilot = pair()
+    pilot.drop()
+    camera.offer(msg_id='m')
+    camera.trickle()
+    if end == 'leave':
+        camera.send('leave')
+    else:
+        camera = world.enter(SENDER, 'camera')
+    _, *missed = world.resume(pilot, 0).read()
+    assert types(missed) == ['peer_left' if end == 'leave' else 'peer_joined']
+
+
+def test_r7_an_offer_of_who_began_anew_cannot_be_answered():
+    world, camera, pilot = pair()
+    pilot.drop()
+    camera.offer()
+    successor = world.enter(SENDER, 'camera')
+    again = world.connect(RECEIVER, 'pilot')
+    again.only('connected')
+    assert again.answer()[0]['code'] == 'invalid_state'
+    assert types(successor.read()) == ['peer_joined']
+
+
+def test_r7_who_began_anew_is_not_told_of_what_another_wrote_in_vain():
+    world, camera, pilot = pair()
+    camera.drop()
+    pilot.offer(msg_id='m')
+    again = world.enter(RECEIVER, 'pilot')
+    world.wait(WINDOW_S)
+    assert types(again.read()) == ['peer_left']
 
 
 @pytest.mark.parametrize('role', [SENDER, RECEIVER])
@@ -338,16 +416,6 @@ def test_r3_an_offer_that_waited_can_be_answered_in_the_new_session(role):
     other.read()
     assert again.answer() == []
     other.only('answer')
-
-
-def test_r3_an_offer_that_waited_may_be_of_somebody_who_is_gone():
-    world, camera, pilot = pair()
-    pilot.drop()
-    camera.offer()
-    camera.send('leave')
-    again = world.connect(RECEIVER, 'pilot')
-    assert again.read()[0]['peers'] == []
-    assert again.answer()[0]['code'] == 'peer_unavailable'
 
 
 def test_resumed_sessions_are_as_they_were():
@@ -484,14 +552,18 @@ def test_an_offer_for_which_there_is_no_room_takes_no_place():
 
 def test_a_client_that_misses_what_the_server_has_to_say_begins_anew():
     world, camera, pilot = pair()
+    other = world.enter(SENDER, 'other')
+    pilot.read()
     pilot.drop()
-    for _ in range(MAX_MESSAGES):
-        camera.trickle()
+    other.offer()
+    for _ in range(MAX_MESSAGES - 1):
+        other.trickle()
     camera.end('left')
     # That did not fit into the queue: what it knows of the world is wrong from now on.
     again = world.resume(pilot, pilot.last_seq)
     welcome, *waited = again.read()
-    assert (welcome['resumed'], welcome['peers']) == (False, [])
+    assert welcome['resumed'] is False
+    assert [peer['client_id'] for peer in welcome['peers']] == ['other']
     assert len(waited) == MAX_MESSAGES
 
 
@@ -542,10 +614,11 @@ def test_r3_a_new_session_is_told_by_its_welcome_alone_who_is_there():
     world, camera, pilot = pair()
     pilot.drop()
     other = world.enter(SENDER, 'other')
-    for _ in range(MAX_MESSAGES - 1):
+    camera.offer()
+    for _ in range(MAX_MESSAGES - 2):
         camera.trickle()
     # That the other one left does not fit, but that it joined waits.
     other.end('left')
     welcome, *waited = world.resume(pilot, pilot.last_seq).read()
     assert [peer['client_id'] for peer in welcome['peers']] == ['camera']
-    assert set(types(waited)) == {'ice_candidate'}
+    assert set(types(waited)) == {'offer', 'ice_candidate'}

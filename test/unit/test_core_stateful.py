@@ -2,7 +2,7 @@
 
 The model knows what each client has read and what it has been promised: a message that was
 acknowledged as `delivered` flies to its peer, one that was `queued` waits for it. It is read once,
-by the peer that it was for, in the order of its session, unless that peer began anew, a newer
+by the peer that it was for, in the order of its session, unless either of both began anew, a newer
 offer took its place, or the error `expired` told of it.
 """
 
@@ -172,11 +172,44 @@ class Traffic(RuleBasedStateMachine):
             # It begins anew, and so do its sessions.
             for session in line.client.sessions.values():
                 self.states.pop(session, None)
-            persona.flying = [] if old is None else list(old.waiting)
+            if old is not None:
+                self.withdraw(name)
+                persona.flying = self.of_use(old)
+                in_vain = [letter for letter in old.waiting if letter not in persona.flying]
+                self.check_expired(in_vain)
         persona.waiting = []
         persona.line, persona.sizes = line, line.sizes
         persona.resume_token = welcome['resume_token']
         self.personas[name] = persona
+
+    def withdraw(self, name):
+        """Note that what a client sent, and what still waits, is not delivered any more."""
+        for persona in self.personas.values():
+            persona.waiting = [item for item in persona.waiting if item.from_id != name]
+
+    def of_use(self, old):
+        """Return what of the waiting passes to a new session: offers and their candidates."""
+        offered, passed = set(), []
+        for letter in old.waiting:
+            if letter.kind == 'offer':
+                offered.add(letter.session)
+            if letter.session in offered and letter.kind in ('offer', 'ice_candidate'):
+                passed.append(letter)
+        return passed
+
+    def check_expired(self, letters):
+        """See that who wrote these, and is there, was told that they were in vain."""
+        for letter in letters:
+            origin = self.personas.get(letter.from_id)
+            if origin is None:
+                continue
+            # Its acknowledgement is void: under the same id it may be sent again.
+            origin.sent = [item for item in origin.sent if item[1]['msg_id'] != letter.msg_id]
+            if origin.state is PeerState.READY:
+                assert any(
+                    m.get('code') == 'expired' and m['msg_id'] == letter.msg_id
+                    for m in origin.line.inbox
+                )
 
     @rule()
     def knock(self):
@@ -308,6 +341,13 @@ class Traffic(RuleBasedStateMachine):
             first = next(item for item in persona.flying if item.session == session)
             assert number_of(message) == first.number
             assert first.number not in self.read_numbers
+            if kind == 'answer':
+                assert any(
+                    sent == 'offer'
+                    and reply['type'] == 'ack'
+                    and first.from_id in members.values()
+                    for sent, members, reply in persona.sent
+                ), 'an answer to an offer that it did not make'
             self.read_numbers.add(first.number)
             persona.flying.remove(first)
 
@@ -351,17 +391,8 @@ class Traffic(RuleBasedStateMachine):
         for persona in ended:
             del self.personas[persona.name]
         for persona in ended:
-            for letter in persona.waiting:
-                origin = self.personas.get(letter.from_id)
-                if origin is None:
-                    continue
-                # Its acknowledgement is void: under the same id it may be sent again.
-                origin.sent = [item for item in origin.sent if item[1]['msg_id'] != letter.msg_id]
-                if origin.state is PeerState.READY:
-                    assert any(
-                        m.get('code') == 'expired' and m['msg_id'] == letter.msg_id
-                        for m in origin.line.inbox
-                    )
+            self.check_expired(persona.waiting)
+            self.withdraw(persona.name)
         assert set(self.personas) == set(self.world.core.clients)
 
     @invariant()
