@@ -89,7 +89,9 @@ class Door:
 
         Returns:
             The client that it takes the place of, if there was one, with its `link` set to None if
-            its connection was gone already, and with what waited for it in vain; and whether it resumes what that one had.
+            its connection was gone already, and with what waited for it in vain; and whether it
+            resumes what that one had. One that begins anew has the same sessions, too, unless its
+            credential admits other cameras: then the older client has yet to be parted from them.
 
         Raises:
             ProtocolError: It asked for what it may not have.
@@ -105,7 +107,8 @@ class Door:
         if old is not None:
             _check_takeover(client, principal, old)
             resumed = _can_resume(old, message)
-            self._inherit(client, old, resumed)
+            if resumed or _sees_as(principal, old.principal):
+                self._inherit(client, old, resumed)
             _end(old)
         self.entering.discard(client)
         client.deadline_s = None
@@ -185,10 +188,20 @@ def _check_wishes(client: Client, principal: Principal) -> None:
         )
     if role not in principal.roles:
         raise ProtocolError('forbidden_role', f'the token admits no {role}', fatal=True)
-    if role == SENDER and principal.cameras is not None and client_id not in principal.cameras:
+    if role == SENDER and not principal.may_use(client_id):
         raise ProtocolError(
             'forbidden_role', f'the token admits no sender {client_id!r:.80}', fatal=True
         )
+
+
+def still_admits(principal: Principal, client: Client) -> bool:
+    """Tell whether a new credential of a client that is in admits its role and its name."""
+    is_named = client.role != SENDER or principal.may_use(client.client_id)
+    return is_named and client.role in principal.roles
+
+
+def _sees_as(principal: Principal, other: Principal | None) -> bool:
+    return other is not None and principal.cameras == other.cameras
 
 
 def _check_takeover(client: Client, principal: Principal, old: Client) -> None:

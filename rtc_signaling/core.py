@@ -11,16 +11,10 @@ from collections.abc import Callable, Hashable
 
 from msgspec import UNSET, UnsetType
 
-from rtc_signaling.admission import Door, Request, Rules
+from rtc_signaling.admission import Door, Request, Rules, still_admits
 from rtc_signaling.auth import RECEIVER, SENDER, Authenticator, Principal
 from rtc_signaling.delivery import Receipts
-from rtc_signaling.effects import (
-    Changed,
-    Close,
-    Effect,
-    Negotiated,
-    Refused,
-)
+from rtc_signaling.effects import Changed, Close, Effect, Negotiated, Refused
 from rtc_signaling.errors import ProtocolError
 from rtc_signaling.ice import IceManager
 from rtc_signaling.limits import Violations
@@ -42,6 +36,7 @@ from rtc_signaling.messages import (
     Stats,
 )
 from rtc_signaling.post import Post
+from rtc_signaling.presence import Presence
 from rtc_signaling.routing import find_session, keep_session
 from rtc_signaling.sdp import SdpManager
 from rtc_signaling.sessions import (
@@ -102,6 +97,7 @@ class SignalingCore:
         self._encoder = Encoder()
         self._door = Door(rules.max_connections, new_secret)
         self._post = Post(self._door, self._encoder)
+        self._presence = Presence(self._door, self._post)
 
     @property
     def clients(self) -> dict[str, Client]:
@@ -251,7 +247,9 @@ class SignalingCore:
         """Close every connection; the clients may come back."""
         effects: list[Effect] = []
         for client in [*self._door.entering, *self._door.clients.values()]:
-            effects += self._expel(client, CloseCode.GOING_AWAY, reason)
+            # They may come back, so nobody has to think that they were sent away.
+            effects += self._remove(client, CONNECTION_LOST)
+            effects.append(Close(client.link, CloseCode.GOING_AWAY, reason))
         return effects
 
     def _enter(
@@ -267,18 +265,16 @@ class SignalingCore:
         effects += self._acknowledge(client, message, 'delivered')
         last_seq = message.last_seq if resumed and message.last_seq is not UNSET else None
         effects += self._post.resume(client, last_seq)
-        if not resumed:
-            effects += self._post.announce_joined(client)
-            if old is not None:
-                effects += self._post.expire(old, 'began anew')
-        return effects
+        return effects + self._presence.entered(client, old, resumed)
 
     def _renew(self, client: Client, principal: Principal, message: Authenticate) -> list[Effect]:
         old = client.principal
-        if old is None or principal.subject != old.subject or client.role not in principal.roles:
-            raise ProtocolError('unauthorized', 'the token is of somebody else', fatal=True)
+        if old is None or principal.subject != old.subject or not still_admits(principal, client):
+            reason = 'the token is of another subject, or does not admit this client'
+            raise ProtocolError('unauthorized', reason, fatal=True)
         client.principal = principal
-        return self._acknowledge(client, message, 'delivered')
+        effects = self._acknowledge(client, message, 'delivered')
+        return effects + self._presence.readmitted(client, old)
 
     def _welcome(self, client: Client, resumed: bool, unix_s: float) -> Connected:
         return Connected(
@@ -289,7 +285,7 @@ class SignalingCore:
             ice_servers=list(self._ice.ice_servers(client.client_id, unix_s)),
             peers=[
                 Peer(client_id=peer.client_id, role=peer.role, name=peer.client_id)
-                for peer in self._post.counterparts(client)
+                for peer in self._presence.counterparts(client)
             ],
             resume_token=client.resume_token,
             resumed=resumed,
@@ -369,11 +365,7 @@ class SignalingCore:
         if not known:
             return effects
         del self._door.clients[client.client_id]
-        self._door.withdraw(client)
-        for peer_id in client.sessions:
-            # Both sides of a session are in, or it would not be.
-            del self._door.clients[peer_id].sessions[client.client_id]
-        return effects + self._post.announce_left(client, reason)
+        return effects + self._presence.left(client, reason)
 
 
 _EVENTS: dict[tuple[str, type[Message]], SessionEvent] = {

@@ -1,4 +1,4 @@
-"""Getting messages to clients, whether they are here or away (docs/protocol.md, 4 and 5)."""
+"""Getting messages to clients, whether they are here or away (docs/protocol.md, 5)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ from rtc_signaling.errors import ProtocolError
 from rtc_signaling.messages import (
     Encoder,
     Error,
-    Forwarded,
     FromServerMessage,
     Message,
-    PeerJoined,
-    PeerLeft,
     Stats,
     kind_of,
 )
-from rtc_signaling.routing import may_meet
 from rtc_signaling.sessions import Client, PeerState, Session
 
 
@@ -68,20 +64,6 @@ class Post:
         """Return the effect that sends what is not numbered: it answers, and is not replayed."""
         return Send(client.link, self._encoder.encode(message), kind_of(message))
 
-    def counterparts(self, client: Client) -> list[Client]:
-        """Return the clients of the other role that may have to do with this one."""
-        return [peer for peer in self._door.clients.values() if may_meet(client, peer)]
-
-    def announce_joined(self, client: Client) -> list[Effect]:
-        """Tell its counterparts that a client is in."""
-        joined = PeerJoined(client_id=client.client_id, role=client.role, name=client.client_id)
-        return self._announce(client, joined)
-
-    def announce_left(self, client: Client, reason: str) -> list[Effect]:
-        """Tell its counterparts that a client is out for good, and who wrote to it in vain."""
-        left = PeerLeft(client_id=client.client_id, role=client.role, reason=reason)
-        return self._announce(client, left) + self.expire(client, 'did not come back')
-
     def expire(self, client: Client, why: str) -> list[Effect]:
         """Tell who wrote to a client in vain, for each message that still waits."""
         effects: list[Effect] = []
@@ -98,16 +80,10 @@ class Post:
             )
             if origin.receipts is not None:
                 origin.receipts.forget(item.msg_id)
-            effects += self._tell(origin, expired)
+            effects += self.tell(origin, expired)
         return effects
 
-    def _announce(self, client: Client, message: FromServerMessage) -> list[Effect]:
-        effects: list[Effect] = []
-        for peer in self.counterparts(client):
-            effects += self._tell(peer, message)
-        return effects
-
-    def _tell(self, client: Client, message: FromServerMessage) -> list[Effect]:
+    def tell(self, client: Client, message: FromServerMessage) -> list[Effect]:
         """Send what the server itself has to say, or let it wait."""
         delivery = self._delivery(client)
         if client.state is PeerState.READY:

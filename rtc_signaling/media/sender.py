@@ -34,6 +34,7 @@ from rtc_signaling.metrics import SenderSnapshot
 logger = logging.getLogger(__name__)
 
 SNAPSHOT_PERIOD_S = 1.0
+CONNECTION_LOST = 'connection_lost'  # reason of `peer_left`
 # Close code for "a newer connection took this client_id" (docs/protocol.md).
 REPLACED = 4409
 
@@ -147,7 +148,7 @@ class CameraSender:
             peer = self._peers.get(message.client_id or '')
             if peer is not None:
                 peer.put(message)
-        elif isinstance(message, PeerLeft) and message.reason == 'left':
+        elif isinstance(message, PeerLeft) and message.reason != CONNECTION_LOST:
             # Of a viewer whose connection was only lost the video goes on, while it is received.
             self._drop(message.client_id)
         elif isinstance(message, Error) and self._client.connected:

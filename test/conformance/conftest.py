@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption('--sender-token', default='', help='a token for senders')
     group.addoption('--other-token', default='', help="a token for receivers, another subject's")
     group.addoption('--restricted-token', default='', help='for receivers, but to no sender here')
+    group.addoption('--narrow-token', default='', help='as --token, but to no sender here')
     group.addoption('--expiring-token', default='', help='for receivers, good for a minute more')
 
 
@@ -57,6 +58,7 @@ def foreign(request: pytest.FixtureRequest) -> Target | None:
         option('--sender-token'),
         other_token=option('--other-token'),
         restricted_token=option('--restricted-token'),
+        narrow_token=option('--narrow-token'),
         mint_expiring=(lambda: expiring) if expiring else None,
         is_foreign=True,
     )

@@ -141,6 +141,7 @@ def with_subjects(directory: Path, **parameters: object) -> tuple[OwnServer, Tar
         _mint(secret, 'robot', 'sender'),
         other_token=_mint(secret, 'visitor', 'receiver'),
         restricted_token=_mint(secret, 'guest', 'receiver', cameras=['nobody']),
+        narrow_token=_mint(secret, 'pilot', 'receiver', cameras=['nobody']),
         expired_token=_mint(secret, 'pilot', 'receiver', -3600.0),
         mint_expiring=lambda: _mint(secret, 'pilot', 'receiver', LIFETIME_S - LEEWAY_S),
     )

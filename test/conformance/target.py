@@ -18,6 +18,8 @@ class Target:
         restricted_token: Admits receivers, but to none of the kit's senders; '' if there is none.
         mint_expiring: Returns a token of the subject of `token` that soon expires; None if there
             is none.
+        narrow_token: Of the subject of `token`, but to none of the kit's senders; '' if there is
+            none.
         expired_token: Was good for receivers until a while ago; '' if there is none.
         is_foreign: Whether somebody else runs the server.
     """
@@ -28,5 +30,6 @@ class Target:
     other_token: str = ''
     restricted_token: str = ''
     mint_expiring: Callable[[], str] | None = None
+    narrow_token: str = ''
     expired_token: str = ''
     is_foreign: bool = False

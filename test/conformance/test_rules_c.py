@@ -233,3 +233,41 @@ async def test_c8_nor_does_the_end_of_a_credential(own_desk):
         pilot = await desk.receiver(token=desk.target.mint_expiring())
         await pilot.expect_close(4401, 'unauthorized')
     await desk.check_admitted()
+
+
+async def narrowed(desk, how):
+    """Return a receiver whose new credential does not admit its camera, and that camera."""
+    if not desk.target.narrow_token:
+        pytest.skip('needs --narrow-token')
+    pilot, camera = await desk.pair()
+    await pilot.deliver('offer', sdp=words.sdp(), sender_id=camera.id)
+    await camera.deliver('answer', sdp=words.answer(), client_id=pilot.id)
+    if how == 'renewed':
+        await pilot.deliver('authenticate', token=desk.target.narrow_token)
+    else:
+        await pilot.drain()
+        await pilot.drop()
+        pilot.token = desk.target.narrow_token
+        pilot = await desk.resume(pilot)
+        desk.check(pilot.welcome['resumed'], 'resumed is false')
+    return pilot, camera
+
+
+@pytest.mark.parametrize('how', ['renewed', 'resumed'])
+async def test_c9_a_session_that_is_not_admitted_any_more_ends(subjects_desk, how):
+    pilot, camera = await narrowed(subjects_desk, how)
+    await pilot.expect('peer_left', client_id=camera.id, role='sender', reason='refused')
+    await camera.expect('peer_left', client_id=pilot.id, role='receiver', reason='refused')
+    await pilot.refused('forbidden_camera', 'offer', sdp=words.sdp(), sender_id=camera.id)
+    await camera.refused('peer_unavailable', 'offer', sdp=words.sdp(), client_id=pilot.id)
+
+
+async def test_c9_a_camera_that_is_admitted_again_is_told(subjects_desk):
+    desk = subjects_desk
+    pilot, camera = await narrowed(desk, 'renewed')
+    await pilot.expect('peer_left', client_id=camera.id)
+    await camera.expect('peer_left', client_id=pilot.id)
+    await pilot.deliver('authenticate', token=desk.target.token)
+    await pilot.expect('peer_joined', client_id=camera.id, role='sender')
+    await camera.expect('peer_joined', client_id=pilot.id, role='receiver')
+    await pilot.deliver('offer', sdp=words.sdp(), sender_id=camera.id)

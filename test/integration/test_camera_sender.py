@@ -218,6 +218,20 @@ async def test_the_video_of_a_viewer_outlives_its_signaling_connection():
         assert sender.now.viewers == 1
 
 
+async def test_the_video_of_a_viewer_that_the_server_sent_away_ends():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as viewer,
+    ):
+        await viewer.join()
+        await viewer.watch()
+        for _ in range(6):
+            await viewer.client.send(type='no_such_type')
+        assert (await viewer.client.closed())[0] == 4400
+        await until(lambda: sender.now.viewers == 0, 'let go', deadline_s=3.0)
+
+
 async def test_a_viewer_that_vanishes_is_let_go_and_the_other_goes_on():
     async with (
         serving() as server,

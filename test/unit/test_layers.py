@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / 'rtc_signaling'
 # A name with a slash at its end is a folder. Modules of the design that are still to come stand
 # here too, so that they come into the right layer.
 CORE = {
-    'core', 'admission', 'sessions', 'routing', 'post', 'delivery', 'effects', 'messages', 'sdp',
-    'ice', 'auth', 'limits', 'origins', 'metrics', 'exposition', 'config', 'parameter', 'errors',
-    'backoff', 'media.frames', 'media.timing', 'media.scene',
+    'core', 'admission', 'sessions', 'routing', 'post', 'presence', 'delivery', 'effects',
+    'messages', 'sdp', 'ice', 'auth', 'limits', 'origins', 'metrics', 'exposition', 'config',
+    'parameter', 'errors', 'backoff', 'media.frames', 'media.timing', 'media.scene',
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
