@@ -86,7 +86,7 @@ def test_without_tokens_everybody_is_the_same_and_may_do_all():
     authenticator = OpenAuthenticator()
     assert not authenticator.required
     assert authenticator.authenticate('') == authenticator.authenticate('x')
-    assert authenticator.authenticate('').roles == ('sender', 'receiver')
+    assert authenticator.authenticate('') == Principal('anonymous', ('sender', 'receiver'))
 
 
 def test_a_token_without_an_end_admits_to_all_cameras():
@@ -250,6 +250,10 @@ def test_a_jwt_of_the_future_is_refused(name, message):
 def test_a_time_has_to_be_one(name, value):
     message = refused(signed(CLAIMS | {name: value}))
     assert message.startswith(f'the claim {name} must be a number of seconds')
+
+
+def test_the_latest_time_that_a_float_counts_to_the_second_is_taken():
+    assert admit(signed(CLAIMS | {'exp': 2**53})).expires_at_s >= 2**53
 
 
 def test_times_that_are_null_are_none():

@@ -11,6 +11,7 @@ from world import ANNA, BERT, WATCHER, Keys, World, pair
 from rtc_signaling.admission import Rules
 from rtc_signaling.auth import RECEIVER, SENDER, Principal, TokenAuthenticator
 from rtc_signaling.config import ServerConfig
+from rtc_signaling.ice import TurnRest
 from rtc_signaling.messages import Limits
 from rtc_signaling.sessions import PeerState
 
@@ -84,6 +85,12 @@ def test_the_welcome_says_all_that_a_client_has_to_know():
             'queue_messages': 64, 'queue_bytes': 262144, 'resume_window_s': 30.0,
         },
     }  # fmt: skip
+
+
+def test_the_credential_of_the_turn_servers_is_for_the_client_and_from_now_on():
+    world = World(ice_servers=('turn:10.0.0.1',), turn=TurnRest('secret', ttl_s=600.0))
+    (server,) = world.connect(RECEIVER, 'pilot').only('connected')['ice_servers']
+    assert server['username'] == '1700000600:pilot'
 
 
 def test_a_sender_is_impolite_and_hears_of_receivers_alone():

@@ -52,6 +52,7 @@ def test_p1_an_end_for_good_is_told_at_once(reason):
 
 def test_p1_a_lost_connection_is_told_when_the_window_ends():
     world, camera, pilot = pair()
+    assert world.changes[-1] == ('pilot', PeerState.READY, 'connected')
     pilot.drop()
     assert world.changes[-1] == ('pilot', PeerState.AWAY, 'connection lost')
     world.wait(WINDOW_S - 0.5)
@@ -224,6 +225,7 @@ def test_r1_a_resumed_client_gets_all_that_it_has_not_seen_once_and_in_order():
     again = world.resume(pilot, seen[-1]['seq'])
     welcome, *missed = again.read()
     assert (welcome['resumed'], welcome['client_id']) == (True, 'pilot')
+    assert world.changes[-1] == ('pilot', PeerState.READY, 'resumed')
     assert welcome['resume_token'] != pilot.resume_token
     assert [m['sdpMid'] for m in missed] == ['2', '3', '4', '5', '6', '7']
     assert seqs(missed) == [3, 4, 5, 6, 7, 8]

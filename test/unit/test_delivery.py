@@ -54,6 +54,14 @@ def test_what_went_out_is_kept_up_to_so_many_bytes():
     assert delivery.can_resume(6)
 
 
+@pytest.mark.parametrize('over', [0, 1])
+def test_exactly_so_many_bytes_are_kept(over):
+    delivery = Delivery(Encoder())
+    first = delivery.number(candidate())
+    delivery.number(candidate(size=MAX_BYTES - 2 * len(first.data) + over))
+    assert delivery.can_resume(0) == (over == 0)
+
+
 def test_exactly_so_many_bytes_have_room():
     delivery = Delivery(Encoder())
     head = len(Encoder().encode(candidate()))

@@ -69,7 +69,9 @@ WATCHER = Principal('watcher', (RECEIVER,))
 class World:
     """Hold a core, its time, and what came out of it."""
 
-    def __init__(self, authenticator=None, *, ice_servers=(), window_s=30.0, max_connections=10):
+    def __init__(
+        self, authenticator=None, *, ice_servers=(), turn=None, window_s=30.0, max_connections=10
+    ):
         numbers = itertools.count(1)
         self.now_s = 1000.0
         self.unix_s = 1.7e9
@@ -90,7 +92,7 @@ class World:
         self.core = SignalingCore(
             self.rules,
             authenticator or OpenAuthenticator(),
-            IceManager(ice_servers),
+            IceManager(ice_servers, turn),
             lambda: f'secret{next(numbers):06}-and-more',
         )
         self.changes = []
