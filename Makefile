@@ -40,5 +40,5 @@ lint:
 
 clean:
 	rm -rf .venv .venv-* build install log .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf *.egg-info
+	rm -rf *.egg-info mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,7 +24,9 @@ PACKAGE = 'rtc_signaling'
 EXECUTABLES = ['camera_sender', 'signaling_server', 'test_camera']
 INSTALLED = ['by_pip', 'by_setup', 'by_colcon']
 # What is made in the working tree and is no part of a checkout.
-MADE = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', 'build', 'install', 'log')
+MADE = shutil.ignore_patterns(
+    '.*', '__pycache__', '*.egg-info', 'build', 'install', 'log', 'mutants'
+)
 
 
 def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
