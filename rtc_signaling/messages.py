@@ -21,7 +21,6 @@ MAX_QUOTE_CHARS = 200
 ClientId = Annotated[str, Meta(pattern=r'^[A-Za-z0-9._:-]{1,64}\Z')]
 MessageId = Annotated[str, Meta(min_length=1, max_length=64)]
 Token = Annotated[str, Meta(max_length=4096)]
-Text = Annotated[str, Meta(max_length=256)]
 # JSON has no infinity, but 1e999 reads as one.
 Amount = Annotated[float, Meta(ge=0, le=1e15)]
 MLineIndex = Annotated[int, Meta(ge=0, le=255)]

@@ -169,6 +169,16 @@ def spec_of(config, name):
             [['10.0.0.1'], ['http://x'], ['turn:u:p@x'], ['stun:a b'], ['turn:x?transport=y']],
         ),
         (
+            ServerConfig, 'allowed_origins',
+            [['*'], ['https://ops.example', 'http://[::1]:8080']],
+            [['ops.example'], ['https://'], ['https://u@x'], ['https://x/y'], ['**'], ['ftp://x']],
+        ),
+        (
+            ServerConfig, 'allowed_hosts',
+            [['robot'], ['robot-7.example', '10.0.0.7']],
+            [['robot:80'], ['a b'], ['http://x'], ['*'], ['robot_7']],
+        ),
+        (
             SenderConfig, 'ice_addresses',
             [['127.0.0.1'], ['fe80::1', '10.0.0.1']], [['eth0'], ['10.0.0.1/24'], ['localhost']],
         ),

@@ -246,6 +246,14 @@ def test_a_summary_bears_what_the_check_does_not_look_at():
     assert check([*HEAD, *TRANSPORT, 'm=']).media == ()
 
 
+@pytest.mark.parametrize(
+    'name', ['rtx', 'red', 'ulpfec', 'flexfec', 'flexfec-03', 'telephone-event', 'CN']
+)
+def test_what_accompanies_a_stream_is_no_codec_of_the_summary(name):
+    lines = [*LINES, 'a=rtpmap:96 VP8/90000', f'a=rtpmap:97 {name}/90000']
+    assert check(lines).media[0].codecs == ('VP8',)
+
+
 # A line of SDP, whole or damaged, so that the rules behind the form are reached too.
 A_LINE = st.sampled_from(LINES) | st.builds(
     lambda line, at, text: line[:at] + text + line[at:],
