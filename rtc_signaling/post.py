@@ -12,6 +12,7 @@ from rtc_signaling.errors import ProtocolError
 from rtc_signaling.messages import (
     Encoder,
     Error,
+    Forwarded,
     FromServerMessage,
     Message,
     Stats,
