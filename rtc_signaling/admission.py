@@ -157,6 +157,7 @@ class Door:
         self.withdraw(old)
         for session in client.sessions.values():
             session.state = SessionState.NEW
+            session.offer_ids.pop(old.role, None)
         if old.delivery is not None:
             client.delivery = old.delivery.begin_anew()
             for item in client.delivery.waiting:

@@ -304,6 +304,8 @@ class SignalingCore:
     def _forward(self, client: Client, message: Forwarded, now_s: float) -> list[Effect]:
         self._check(client, message)
         session, peer = find_session(self._door.clients, client, message)
+        if isinstance(message, Answer):
+            session.check_offer(client.role, message.offer_id)
         event = _EVENTS.get((client.role, type(message)))
         state = session.after(event) if event is not None else session.state
         sent = self._post.forward(peer, message, session, client)
@@ -315,6 +317,7 @@ class SignalingCore:
         effects = self._acknowledge(client, message, status)
         if isinstance(message, Offer):
             session.offered_at_s = now_s
+            session.offer_ids[client.role] = message.offer_id
         elif isinstance(message, Answer) and session.offered_at_s is not None:
             effects.append(Negotiated(now_s - session.offered_at_s))
         return effects if sent is None else [sent, *effects]

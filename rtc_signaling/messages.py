@@ -100,19 +100,29 @@ class Connected(Message, kw_only=True, frozen=True, tag='connected'):
 
 
 class Offer(FromServerMessage, kw_only=True, frozen=True, tag='offer'):
-    """Offer a session (W3C RTCSessionDescription); between peers."""
+    """Offer a session (W3C RTCSessionDescription); between peers.
+
+    Attributes:
+        offer_id: The maker's name for it, so that an answer can say what it answers.
+    """
 
     sdp: str
     client_id: ClientId | UnsetType = UNSET
     sender_id: ClientId | UnsetType = UNSET
+    offer_id: MessageId | UnsetType = UNSET
 
 
 class Answer(FromServerMessage, kw_only=True, frozen=True, tag='answer'):
-    """Answer an offer (W3C RTCSessionDescription); between peers."""
+    """Answer an offer (W3C RTCSessionDescription); between peers.
+
+    Attributes:
+        offer_id: That of the offer, if it has one.
+    """
 
     sdp: str
     client_id: ClientId | UnsetType = UNSET
     sender_id: ClientId | UnsetType = UNSET
+    offer_id: MessageId | UnsetType = UNSET
 
 
 class IceCandidate(FromServerMessage, kw_only=True, frozen=True, tag='ice_candidate'):

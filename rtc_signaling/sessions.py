@@ -11,7 +11,9 @@ import enum
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from rtc_signaling.auth import RECEIVER, Principal
+from msgspec import UNSET, UnsetType
+
+from rtc_signaling.auth import RECEIVER, SENDER, Principal
 from rtc_signaling.delivery import Delivery, Receipts
 from rtc_signaling.errors import ProtocolError
 from rtc_signaling.limits import Violations
@@ -105,17 +107,38 @@ VIOLATIONS_WINDOW_S = 10.0
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """Hold one receiver's talk with one sender."""
+    """Hold one receiver's talk with one sender.
+
+    Attributes:
+        receiver_id: The receiver's client_id.
+        sender_id: The sender's.
+        state: Where the negotiation stands.
+        offered_at_s: When the last offer came (monotonic).
+        offer_ids: What each side called its last offer, by role.
+    """
 
     receiver_id: str
     sender_id: str
     state: SessionState = SessionState.NEW
     offered_at_s: float | None = None
+    offer_ids: dict[str, str | UnsetType] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
         """What tells the session from all others."""
         return (self.receiver_id, self.sender_id)
+
+    def check_offer(self, role: str, offer_id: str | UnsetType) -> None:
+        """See that what `role` says is about the other side's last offer.
+
+        Raises:
+            ProtocolError: `invalid_state`: it names another; there is a newer one.
+        """
+        other = SENDER if role == RECEIVER else RECEIVER
+        if offer_id is not UNSET and offer_id != self.offer_ids.get(other, UNSET):
+            raise ProtocolError(
+                'invalid_state', f'offer_id = {offer_id!r} is not that of the last offer'
+            )
 
     def after(self, event: SessionEvent) -> SessionState:
         """Return the state that the table has for after `event`.

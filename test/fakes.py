@@ -106,9 +106,9 @@ class Viewer:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.receiver = self.connection.addTransceiver('video', direction='recvonly').receiver
 
-    async def offer(self):
+    async def offer(self, **members):
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        await self.client.send(type='offer', sdp=self.connection.localDescription.sdp)
+        await self.client.send(type='offer', sdp=self.connection.localDescription.sdp, **members)
 
     async def answer(self):
         """Return the next answer's SDP; the camera's coming and going may be told before."""

@@ -124,7 +124,11 @@ class ViewerPeer:
         await connection.setRemoteDescription(RTCSessionDescription(sdp, 'offer'))
         await connection.setLocalDescription(await connection.createAnswer())
         # aiortc gathers before it returns: the answer carries all of its candidates.
-        answer = Answer(sdp=connection.localDescription.sdp, client_id=self.client_id)
+        answer = Answer(
+            sdp=connection.localDescription.sdp,
+            client_id=self.client_id,
+            offer_id=offer.offer_id,
+        )
         await self._send(answer)
 
     async def _add_candidate(self, message: IceCandidate) -> None:

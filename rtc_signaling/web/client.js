@@ -127,7 +127,7 @@ export class ViewerClient extends EventTarget {
       case 'peer_joined': this.#onJoined(message); break;
       case 'peer_left': this.#onLeft(message); break;
       case 'offer': this.#onOffer(message); break;
-      case 'answer': this.#onSession(message, (media) => media.takeAnswer(message.sdp)); break;
+      case 'answer': this.#onSession(message, (media) => media.takeAnswer(message)); break;
       case 'ice_candidate':
         this.#onSession(message, (media) => media.takeCandidate(message));
         break;
@@ -190,7 +190,7 @@ export class ViewerClient extends EventTarget {
     if (!media?.isOfSameEnd(message.sdp)) {
       this.#newMedia(message.sender_id ?? media?.sender ?? this.#choose());
     }
-    this.#inOrder((current) => current.answer(message.sdp));
+    this.#inOrder((current) => current.answer(message));
   }
 
   /** Take a message of the session with the camera that we have; others have gone by. */
@@ -207,7 +207,7 @@ export class ViewerClient extends EventTarget {
     const known = this.#outbox.take(message);
     const media = this.#media;
     if (code === 'expired') {
-      if (msg_id !== undefined && msg_id === media?.offerId && !media.connected) this.#endMedia();
+      if (msg_id !== undefined && msg_id === media?.offerMsgId && !media.connected) this.#endMedia();
       return; // that the camera is gone is told by `peer_left`
     }
     // Without an id it is about `stats`, which nobody misses.

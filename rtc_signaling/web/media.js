@@ -8,7 +8,8 @@ const now = () => performance.now();
 
 /** Hold one peer connection that receives one camera, from its offer to its end. */
 export class Media {
-  offerId = null; // the msg_id of our offer
+  offerId = newId(); // what our offer is called
+  offerMsgId = null; // the msg_id that it was sent under
   queued = false; // whether our offer waits for a camera that is away
   answeredAt = null; // all times in ms of performance.now()
   failure = null; // what made it impossible: a cause of ViewerClient's state `failed`
@@ -79,20 +80,21 @@ export class Media {
     this.pc.addTransceiver('video', { direction: 'recvonly' });
     await this.pc.setLocalDescription();
     this.#offeredAt = now();
-    this.offerId = this.#describe('offer');
+    this.offerMsgId = this.#describe('offer', this.offerId);
   }
 
   /** Answer an offer of the robot's. */
-  async answer(sdp) {
+  async answer({ sdp, offer_id }) {
     this.#described = false;
     await this.#takeDescription('offer', sdp);
     await this.pc.setLocalDescription();
     this.#agreed();
-    this.#describe('answer');
+    this.#describe('answer', offer_id);
     await this.#addCandidates();
   }
 
-  async takeAnswer(sdp) {
+  async takeAnswer({ sdp, offer_id }) {
+    if (offer_id !== undefined && offer_id !== this.offerId) return; // to an older one
     if (this.pc.signalingState !== 'have-local-offer') return; // a second answer changes nothing
     await this.#takeDescription('answer', sdp);
     this.#agreed();
@@ -135,8 +137,8 @@ export class Media {
     if (!this.pc.getTransceivers().some(receives)) this.failure = 'no_codec';
   }
 
-  #describe(type) {
-    const id = this.send({ type, sdp: this.pc.localDescription.sdp });
+  #describe(type, offer_id) {
+    const id = this.send({ type, sdp: this.pc.localDescription.sdp, offer_id });
     this.#described = true;
     for (const message of this.#ownCandidates.splice(0)) this.send(message);
     return id;
@@ -172,6 +174,11 @@ export class Media {
       await this.pc.addIceCandidate(candidate ? fields : undefined).catch(() => {});
     }
   }
+}
+
+/** Return a name that no other offer has; there may be no crypto.randomUUID without TLS. */
+function newId() {
+  return crypto.getRandomValues(new Uint32Array(3)).join('-');
 }
 
 function fingerprint(sdp) {

@@ -382,6 +382,30 @@ async def test_s9_either_may_offer_again(desk):
         await other.deliver('answer', sdp=words.answer(), **target)
 
 
+@pytest.mark.parametrize('who', ['receiver', 'sender'])
+async def test_s11_a_late_answer_is_not_to_the_newer_offer(desk, who):
+    pilot, camera = await desk.pair()
+    maker, other = (pilot, camera) if who == 'receiver' else (camera, pilot)
+    ids = {'client_id': pilot.id, 'sender_id': camera.id}
+    for offer_id in ('one', 'two'):
+        await maker.deliver('offer', sdp=words.sdp(offer_id), **ids, offer_id=offer_id)
+        await other.expect('offer', sdp=words.sdp(offer_id), offer_id=offer_id)
+    late = {'sdp': words.answer('late'), 'offer_id': 'one'}
+    await other.refused('invalid_state', 'answer', **late, **ids)
+    messages = await maker.drain()
+    desk.check(not messages, f'the answer to the older offer reached it: {messages}')
+    await other.deliver('answer', sdp=words.answer('right'), **ids, offer_id='two')
+    await maker.expect('answer', sdp=words.answer('right'), offer_id='two')
+
+
+async def test_s11_clients_may_do_without(desk):
+    pilot, camera = await desk.pair()
+    await pilot.deliver('offer', sdp=words.sdp(), sender_id=camera.id, offer_id='one')
+    await camera.deliver('answer', sdp=words.answer(), client_id=pilot.id)
+    answer = await pilot.expect('answer')
+    desk.check('offer_id' not in answer, f'{answer} has an offer_id')
+
+
 def restricted_token(desk):
     if not desk.target.restricted_token:
         pytest.skip('needs --restricted-token')

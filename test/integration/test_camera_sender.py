@@ -355,6 +355,14 @@ async def test_a_new_offer_of_a_viewer_takes_the_place_of_its_old_one():
         await again.close()
 
 
+async def test_an_answer_says_which_offer_it_is_to():
+    async with serving() as server, sending(server.port), viewing(server.port) as viewer:
+        for members in ({'offer_id': 'first'}, {}):
+            await viewer.offer(**members)
+            answer = await viewer.client.expect('answer')
+            assert answer.get('offer_id') == members.get('offer_id')
+
+
 async def test_no_more_viewers_than_allowed_are_served(caplog):
     async with (
         serving() as server,

@@ -344,6 +344,18 @@ def test_r7_an_answer_that_waits_is_not_for_a_new_session(role):
     again.only('answer')
 
 
+def test_r7_an_offer_that_passes_keeps_its_name_and_those_of_the_predecessor_are_gone():
+    world, camera, pilot = pair()
+    pilot.offer(offer_id='old')
+    pilot.drop()
+    camera.offer(offer_id='waits')
+    session = camera.client.sessions['pilot']
+    again = world.connect(RECEIVER, 'pilot')
+    assert again.read()[-1]['offer_id'] == 'waits'
+    assert session.offer_ids == {SENDER: 'waits'}
+    assert again.answer(offer_id='waits') == []
+
+
 def test_r7_to_who_resumes_its_answer_comes():
     world, camera, pilot = pair()
     pilot.offer()

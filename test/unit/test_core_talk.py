@@ -193,6 +193,52 @@ def test_s9_an_answer_needs_an_offer_of_the_other_side():
     assert only_error(camera.answer()) == ('invalid_state', False)
 
 
+@pytest.mark.parametrize('role', [SENDER, RECEIVER])
+def test_s11_an_answer_to_an_older_offer_is_not_one_to_the_newer(role):
+    _, camera, pilot = pair()
+    maker, other = (camera, pilot) if role == SENDER else (pilot, camera)
+    maker.offer(offer_id='1')
+    assert other.read()[-1]['offer_id'] == '1'
+    maker.offer(offer_id='2')
+    answers = other.answer(offer_id='1', msg_id='m')
+    assert only_error(answers[-1:]) == ('invalid_state', False)
+    assert maker.read() == []
+    # The newer one is open still.
+    assert other.answer(offer_id='2')[-1:] == []
+    assert maker.only('answer')['offer_id'] == '2'
+
+
+def test_s11_an_answer_with_a_name_is_to_no_offer_without_one():
+    _, camera, pilot = pair()
+    assert only_error(camera.answer(offer_id='1')) == ('invalid_state', False)
+    pilot.offer(offer_id='1')
+    pilot.offer()
+    camera.read()
+    assert only_error(camera.answer(offer_id='1')) == ('invalid_state', False)
+    assert camera.answer() == []
+    assert 'offer_id' not in pilot.only('answer')
+
+
+def test_s11_an_answer_without_a_name_is_to_the_offer_that_is_open():
+    _, camera, pilot = pair()
+    pilot.offer(offer_id='1')
+    pilot.offer(offer_id='2')
+    camera.read()
+    assert camera.answer() == []
+    pilot.only('answer')
+
+
+def test_s11_the_names_of_both_sides_are_their_own():
+    _, camera, pilot = pair()
+    pilot.offer(offer_id='pilots')
+    camera.offer(offer_id='cameras')
+    # On glare the sender's wins, even if the receiver offers once more.
+    [offer] = pilot.offer(offer_id='again')
+    assert offer['offer_id'] == 'cameras'
+    assert pilot.answer(offer_id='cameras') == []
+    assert camera.read()[-1]['offer_id'] == 'cameras'
+
+
 def test_of_two_offers_the_senders_wins():
     _, camera, pilot = pair()
     pilot.offer()
