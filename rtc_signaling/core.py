@@ -23,6 +23,7 @@ from rtc_signaling.messages import (
     Ack,
     Answer,
     Authenticate,
+    Bye,
     Connected,
     Encoder,
     Error,
@@ -305,7 +306,9 @@ class SignalingCore:
         self._check(client, message)
         session, peer = find_session(self._door.clients, client, message)
         if isinstance(message, Answer):
-            session.check_offer(client.role, message.offer_id)
+            session.check_offer(message.offer_id, peer.role)
+        elif isinstance(message, Bye):
+            session.check_offer(message.offer_id, client.role, peer.role)
         event = _EVENTS.get((client.role, type(message)))
         state = session.after(event) if event is not None else session.state
         sent = self._post.forward(peer, message, session, client)
@@ -329,7 +332,7 @@ class SignalingCore:
             self._sdp.check(message.sdp, 'answer')
         elif isinstance(message, IceCandidate):
             self._ice.check_candidate(message.candidate)
-        elif client.role == SENDER:
+        elif isinstance(message, Stats) and client.role == SENDER:
             raise ProtocolError('forbidden_message', 'only receivers send stats')
 
     def _receipt(self, client: Client, message: Message) -> str | None:

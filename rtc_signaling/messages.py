@@ -152,6 +152,22 @@ class ExtendedIceCandidate(IceCandidate, kw_only=True, frozen=True, tag='ice_can
     extra: dict[str, Any]
 
 
+class Bye(FromServerMessage, kw_only=True, frozen=True, tag='bye'):
+    """Tell that one's own end of a session's video is gone, or will not be; between peers.
+
+    Attributes:
+        reason: `busy`, `lost`, `failed`, `disabled` or `ended` (docs/protocol.md, 3).
+        retry_after_s: When an offer may be of use.
+        offer_id: That of the offer which the video came from, if it has one.
+    """
+
+    reason: Annotated[str, Meta(max_length=256)]
+    retry_after_s: Amount | UnsetType = UNSET
+    client_id: ClientId | UnsetType = UNSET
+    sender_id: ClientId | UnsetType = UNSET
+    offer_id: MessageId | UnsetType = UNSET
+
+
 class PeerJoined(FromServerMessage, kw_only=True, frozen=True, tag='peer_joined'):
     """Tell that a peer can be talked to now (server to client)."""
 
@@ -231,13 +247,14 @@ class Error(FromServerMessage, kw_only=True, frozen=True, tag='error'):
     client_id: str | UnsetType = UNSET
 
 
-Forwarded = Offer | Answer | IceCandidate | Stats
-FromClient = Authenticate | Offer | Answer | IceCandidate | Stats | Ping | Pong | Leave
+Forwarded = Offer | Answer | IceCandidate | Bye | Stats
+FromClient = Authenticate | Offer | Answer | IceCandidate | Bye | Stats | Ping | Pong | Leave
 FromServer = (
     Connected
     | Offer
     | Answer
     | IceCandidate
+    | Bye
     | Stats
     | PeerJoined
     | PeerLeft

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET, UnsetType
 
-from rtc_signaling.auth import RECEIVER, SENDER, Principal
+from rtc_signaling.auth import RECEIVER, Principal
 from rtc_signaling.delivery import Delivery, Receipts
 from rtc_signaling.errors import ProtocolError
 from rtc_signaling.limits import Violations
@@ -128,14 +128,13 @@ class Session:
         """What tells the session from all others."""
         return (self.receiver_id, self.sender_id)
 
-    def check_offer(self, role: str, offer_id: str | UnsetType) -> None:
-        """See that what `role` says is about the other side's last offer.
+    def check_offer(self, offer_id: str | UnsetType, *roles: str) -> None:
+        """See that a message is about the last offer of one of these.
 
         Raises:
             ProtocolError: `invalid_state`: it names another; there is a newer one.
         """
-        other = SENDER if role == RECEIVER else RECEIVER
-        if offer_id is not UNSET and offer_id != self.offer_ids.get(other, UNSET):
+        if offer_id is not UNSET and offer_id not in map(self.offer_ids.get, roles):
             raise ProtocolError(
                 'invalid_state', f'offer_id = {offer_id!r} is not that of the last offer'
             )

@@ -112,7 +112,8 @@ class Viewer:
 
     async def answer(self):
         """Return the next answer's SDP; the camera's coming and going may be told before."""
-        while (message := await self.client.receive())['type'] in ('peer_joined', 'peer_left'):
+        others = ('peer_joined', 'peer_left', 'bye')
+        while (message := await self.client.receive())['type'] in others:
             pass
         assert message['type'] == 'answer'
         return message['sdp']
@@ -148,6 +149,10 @@ class Viewer:
     def vanish(self):
         """Fall silent from one moment to the next, as a machine without power does."""
         self.client.socket.transport.abort()
+        self.fall_silent()
+
+    def fall_silent(self):
+        """Let no media go either way any more; the signaling goes on."""
         for protocol in self.receiver.transport.transport._connection._protocols:
             protocol.transport.abort()
 

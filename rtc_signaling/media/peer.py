@@ -17,6 +17,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.sdp import candidate_from_sdp
+from msgspec import UNSET, UnsetType
 
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import Answer, IceCandidate, Message, Offer
@@ -65,6 +66,7 @@ class ViewerPeer:
         timeout_s: float,
     ) -> None:
         self.client_id = client_id
+        self.offer_id: str | UnsetType = UNSET
         self._camera = camera
         self._send = send
         self._timeout_s = timeout_s
@@ -80,6 +82,8 @@ class ViewerPeer:
 
     def put(self, message: Offer | IceCandidate) -> None:
         """Leave a message of the viewer's; one too many is dropped, with a warning."""
+        if isinstance(message, Offer):
+            self.offer_id = message.offer_id
         try:
             self._inbox.put_nowait(message)
         except asyncio.QueueFull:

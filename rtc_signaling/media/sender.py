@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 
 from aiortc import RTCIceServer
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from rtc_signaling.auth import SENDER
 from rtc_signaling.backoff import Backoff
@@ -20,6 +20,7 @@ from rtc_signaling.media._aiortc import offer_addresses
 from rtc_signaling.media.peer import ViewerPeer
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import (
+    Bye,
     Connected,
     Error,
     FromServer,
@@ -27,6 +28,7 @@ from rtc_signaling.messages import (
     IceServer,
     Message,
     Offer,
+    PeerJoined,
     PeerLeft,
 )
 from rtc_signaling.metrics import SenderSnapshot
@@ -34,6 +36,10 @@ from rtc_signaling.metrics import SenderSnapshot
 logger = logging.getLogger(__name__)
 
 SNAPSHOT_PERIOD_S = 1.0
+# A viewer that is let go is told so; if that takes longer, it has noticed by itself.
+BYE_TIMEOUT_S = 5.0
+# When a viewer for whom there is no place may ask again.
+BUSY_RETRY_S = 5.0
 CONNECTION_LOST = 'connection_lost'  # reason of `peer_left`
 # Close code for "a newer connection took this client_id" (docs/protocol.md).
 REPLACED = 4409
@@ -71,8 +77,10 @@ class CameraSender:
             on_link=lambda up: self._report(),
         )
         self._server_ice: list[IceServer] = []
+        self._present: set[str] = set()
         self._peers: dict[str, ViewerPeer] = {}
         self._tasks: dict[asyncio.Task[str], ViewerPeer] = {}
+        self._byes: dict[asyncio.Task[None], str] = {}
         self._refusal = ''
 
     @contextlib.asynccontextmanager
@@ -142,18 +150,33 @@ class CameraSender:
         if isinstance(message, Connected):
             self._refusal = ''
             self._server_ice = message.ice_servers
+            self._present = {peer.client_id for peer in message.peers}
         elif isinstance(message, Offer):
             self._take_offer(message)
-        elif isinstance(message, IceCandidate):
-            peer = self._peers.get(message.client_id or '')
-            if peer is not None:
-                peer.put(message)
-        elif isinstance(message, PeerLeft) and message.reason != CONNECTION_LOST:
+        elif isinstance(message, IceCandidate | Bye):
+            self._take_of_viewer(message)
+        elif isinstance(message, PeerJoined):
+            self._present.add(message.client_id)
+        elif isinstance(message, PeerLeft):
+            self._present.discard(message.client_id)
             # Of a viewer whose connection was only lost the video goes on, while it is received.
-            self._drop(message.client_id)
+            if message.reason != CONNECTION_LOST:
+                self._drop(message.client_id)
         elif isinstance(message, Error) and self._client.connected:
             # What comes before the welcome is a refusal, and reported as one.
-            logger.warning('the server says %s: %s', message.code, message.message)
+            # What expired was for a viewer that is gone, which nobody has to look at.
+            level = logging.INFO if message.code == 'expired' else logging.WARNING
+            logger.log(level, 'the server says %s: %s', message.code, message.message)
+
+    def _take_of_viewer(self, message: IceCandidate | Bye) -> None:
+        """Take what belongs to an offer; if that was another, or let go, it is too late."""
+        peer = self._peers.get(message.client_id or '')
+        if peer is None:
+            return
+        if isinstance(message, IceCandidate):
+            peer.put(message)
+        elif message.offer_id in (UNSET, peer.offer_id):
+            self._drop(peer.client_id)
 
     def _take_offer(self, offer: Offer) -> None:
         client_id = offer.client_id or ''
@@ -166,6 +189,7 @@ class CameraSender:
                 client_id,
                 len(self._peers),
             )
+            self._say_bye(client_id, offer.offer_id, 'busy', BUSY_RETRY_S)
             return
         peer = ViewerPeer(
             client_id,
@@ -188,6 +212,29 @@ class CameraSender:
         except (ConnectionFailedError, ProtocolError) as error:
             logger.warning('an answer did not reach its viewer: %s', error)
 
+    def _say_bye(
+        self,
+        client_id: str,
+        offer_id: str | UnsetType,
+        reason: str,
+        retry_after_s: float | UnsetType = UNSET,
+    ) -> None:
+        """Tell a viewer, in a task, that it is let go, if it can be told."""
+        if client_id not in self._present:
+            return
+        bye = Bye(
+            client_id=client_id, offer_id=offer_id, reason=reason, retry_after_s=retry_after_s
+        )
+        task = asyncio.create_task(self._send_bye(bye), name=f'bye {client_id}')
+        self._byes[task] = client_id
+        task.add_done_callback(self._byes.pop)
+
+    async def _send_bye(self, bye: Bye) -> None:
+        try:
+            await self._client.deliver(bye, BYE_TIMEOUT_S)
+        except (ConnectionFailedError, ProtocolError) as error:
+            logger.debug('viewer %s was not told that it is let go: %s', bye.client_id, error)
+
     def _ice_servers(self) -> list[RTCIceServer]:
         own = [RTCIceServer(urls=url) for url in self._config.ice_servers]
         return own + [
@@ -204,23 +251,30 @@ class CameraSender:
         for task, owner in self._tasks.items():
             if owner is peer:
                 task.cancel()
+        for bye, name in self._byes.items():
+            if name == client_id:
+                bye.cancel()
 
     def _on_peer_done(self, task: asyncio.Task[str]) -> None:
         peer = self._tasks.pop(task)
-        if self._peers.get(peer.client_id) is peer:
-            del self._peers[peer.client_id]
+        client_id = peer.client_id
+        reason = ''
         if task.cancelled():
-            logger.info('viewer %s: left', peer.client_id)
+            logger.info('viewer %s: left', client_id)
         elif (error := task.exception()) is not None:
-            logger.warning(
-                'viewer %s: let go, its messages make no sense: %r', peer.client_id, error
-            )
+            logger.warning('viewer %s: let go, its messages make no sense: %r', client_id, error)
+            reason = 'failed'
         else:
-            logger.info('viewer %s: gone, %s', peer.client_id, task.result())
+            logger.info('viewer %s: gone, %s', client_id, task.result())
+            reason = 'lost'
+        if self._peers.get(client_id) is peer:
+            del self._peers[client_id]
+            if reason:
+                self._say_bye(client_id, peer.offer_id, reason)
         self._report()
 
     async def _close_peers(self) -> None:
-        tasks = list(self._tasks)
+        tasks = [*self._tasks, *self._byes]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import functools
 import logging
 import secrets
@@ -24,13 +23,14 @@ from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import ClientConnection
 from rtc_signaling.core import SignalingCore
 from rtc_signaling.effects import Changed, Close, Effect, Negotiated, Refused, Send
-from rtc_signaling.errors import ConfigurationError, ProtocolError, WrongTokenError
+from rtc_signaling.errors import ProtocolError, WrongTokenError
 from rtc_signaling.flood import FloodGuard
 from rtc_signaling.gate import Gate
 from rtc_signaling.ice import IceManager
 from rtc_signaling.messages import (
     Answer,
     Authenticate,
+    Bye,
     Decoder,
     FromClient,
     IceCandidate,
@@ -44,6 +44,7 @@ from rtc_signaling.messages import (
 )
 from rtc_signaling.metrics import ServerMetrics, ServerSnapshot
 from rtc_signaling.sdp import SdpKind, summarise
+from rtc_signaling.server.binding import listen_error
 from rtc_signaling.server.census import connection_of, population
 from rtc_signaling.server.outgoing import Outgoing
 from rtc_signaling.sessions import Client, CloseCode, PeerState
@@ -109,6 +110,7 @@ class SignalingServer:
             Answer: self.handle_answer,
             IceCandidate: self.handle_ice_candidate,
             messages.ExtendedIceCandidate: self.handle_ice_candidate,
+            Bye: self.handle_bye,
             Stats: self.handle_stats,
             Ping: self.handle_ping,
             Pong: self.handle_pong,
@@ -141,7 +143,7 @@ class SignalingServer:
         try:
             listener = await self._listen()
         except OSError as error:
-            raise _listen_error(self._config, error) from error
+            raise listen_error(self._config, error) from error
         self._port = next(iter(listener.sockets)).getsockname()[1]
         logger.info('bound on %s port %d', self._config.host, self._port)
         ticker = asyncio.create_task(self._tick_periodically())
@@ -237,6 +239,10 @@ class SignalingServer:
 
     def handle_ice_candidate(self, client: Client, message: IceCandidate, now_s: float) -> None:
         """Forward an ICE candidate to the peer that it is meant for."""
+        self._apply(self._core.forward(client, message, now_s))
+
+    def handle_bye(self, client: Client, message: Bye, now_s: float) -> None:
+        """Forward to the peer that the other end of its video is gone."""
         self._apply(self._core.forward(client, message, now_s))
 
     def handle_stats(self, client: Client, message: Stats, now_s: float) -> None:
@@ -383,16 +389,3 @@ class SignalingServer:
         if self._tls is not None and self._tls.problem:
             problems.append(self._tls.problem)
         return tuple(problems)
-
-
-def _listen_error(config: ServerConfig, error: OSError) -> ConfigurationError:
-    if error.errno == errno.EADDRINUSE:
-        return ConfigurationError(
-            'port',
-            config.port,
-            'is in use by another program (8765 is also the default of foxglove_bridge): stop '
-            'that, or set another port here and in server_url of camera_sender',
-        )
-    return ConfigurationError(
-        'host', config.host, f'cannot be listened on (port {config.port}): {error.strerror}'
-    )

@@ -20,6 +20,7 @@ import { NO_STATS } from './stats.js';
 const TICK_S = 0.5;
 const STATS_S = 2;
 const SETUP_TIMEOUT_S = 15;
+const BYES = ['busy', 'disabled', 'lost']; // reasons of a `bye` that the page has words for
 
 const now = () => performance.now();
 
@@ -131,6 +132,7 @@ export class ViewerClient extends EventTarget {
       case 'ice_candidate':
         this.#onSession(message, (media) => media.takeCandidate(message));
         break;
+      case 'bye': this.#onBye(message); break;
       case 'ack': this.#outbox.take(message); break;
       case 'error': this.#onError(message); break;
       default: // the protocol may grow: what is not known is not ours
@@ -196,6 +198,12 @@ export class ViewerClient extends EventTarget {
   /** Take a message of the session with the camera that we have; others have gone by. */
   #onSession(message, step) {
     if (this.#isOurs(message)) this.#inOrder(step);
+  }
+
+  /** End at once what the robot has ended, instead of seeing it stand still first. */
+  #onBye({ sender_id, offer_id, reason, retry_after_s }) {
+    if (!this.#media || !this.#isOurs({ sender_id }) || !this.#media.isFrom(offer_id)) return;
+    this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
   }
 
   #isOurs({ sender_id }) {

@@ -25,6 +25,7 @@ export class Media {
   #ownCandidates = [];
   #remoteCandidates = [];
   #remoteSdp = '';
+  #remoteOfferId; // what the robot called its offer, if it made one
 
   constructor(sender, iceServers, send, onTrack, onChange) {
     this.sender = sender;
@@ -67,6 +68,11 @@ export class Media {
     return !this.over && known !== undefined && known === fingerprint(sdp);
   }
 
+  /** Return whether what the robot says of an offer concerns this connection. */
+  isFrom(offer_id) {
+    return offer_id === undefined || [this.offerId, this.#remoteOfferId].includes(offer_id);
+  }
+
   /**
    * Return whether anything came in the last `limit_s` before the last poll.
    *
@@ -86,6 +92,7 @@ export class Media {
   /** Answer an offer of the robot's. */
   async answer({ sdp, offer_id }) {
     this.#described = false;
+    this.#remoteOfferId = offer_id;
     await this.#takeDescription('offer', sdp);
     await this.pc.setLocalDescription();
     this.#agreed();

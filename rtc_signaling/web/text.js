@@ -49,6 +49,15 @@ const FAILED = {
     'The robot\'s camera does not answer.',
     'It is registered with the server, but does not reply to this viewer.',
   ],
+  busy: [
+    'The robot\'s camera has as many viewers as it serves.', 'Close one of them, or wait.',
+  ],
+  disabled: ['The robot\'s camera is switched off.', 'Somebody has switched it off at the robot.'],
+  lost: [
+    'The robot\'s camera heard nothing from this device any more.',
+    'Trying again. Is the network bad, or was this device asleep?',
+  ],
+  ended: ['The robot\'s camera has ended the video.', 'Trying again.'],
   no_codec: ['This browser cannot play any video format that the robot\'s camera offers.', ''],
 };
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 10.0
 
-NUMBERED = {'offer', 'answer', 'ice_candidate', 'peer_joined', 'peer_left'}
-FOR_PEERS = {'offer', 'answer', 'ice_candidate', 'stats'}
+NUMBERED = {'offer', 'answer', 'ice_candidate', 'bye', 'peer_joined', 'peer_left'}
+FOR_PEERS = {'offer', 'answer', 'ice_candidate', 'bye', 'stats'}
 
 Json = dict[str, Any]
 

@@ -406,6 +406,42 @@ async def test_s11_clients_may_do_without(desk):
     desk.check('offer_id' not in answer, f'{answer} has an offer_id')
 
 
+@pytest.mark.parametrize('who', ['receiver', 'sender'])
+async def test_s12_a_bye_reaches_the_other_side(desk, who):
+    pilot, camera = await desk.pair()
+    ids = {'client_id': pilot.id, 'sender_id': camera.id}
+    await pilot.deliver('offer', sdp=words.sdp(), **ids, offer_id='one')
+    one, other = (pilot, camera) if who == 'receiver' else (camera, pilot)
+    members = {'reason': 'busy', 'retry_after_s': 5.0, 'offer_id': 'one'}
+    await one.deliver('bye', **members, **ids)
+    await other.expect('bye', **members, **ids)
+    # Both are in, and it was not the end of anything at the server.
+    await camera.deliver('answer', sdp=words.answer(), **ids, offer_id='one')
+    await pilot.expect('answer')
+    await pilot.deliver('offer', sdp=words.sdp('two'), **ids, offer_id='two')
+    await camera.expect('offer', sdp=words.sdp('two'))
+
+
+@pytest.mark.parametrize('who', ['receiver', 'sender'])
+async def test_s12_a_bye_does_not_end_what_a_newer_offer_began(desk, who):
+    pilot, camera = await desk.pair()
+    ids = {'client_id': pilot.id, 'sender_id': camera.id}
+    for offer_id in ('one', 'two'):
+        await pilot.deliver('offer', sdp=words.sdp(), **ids, offer_id=offer_id)
+    await camera.drain()
+    one, other = (pilot, camera) if who == 'receiver' else (camera, pilot)
+    await one.refused('invalid_state', 'bye', reason='lost', **ids, offer_id='one')
+    messages = await other.drain()
+    desk.check(not messages, f'the other side got {messages}')
+
+
+async def test_s12_a_bye_needs_no_name(desk):
+    pilot, camera = await desk.pair()
+    await pilot.deliver('offer', sdp=words.sdp(), sender_id=camera.id)
+    await camera.deliver('bye', reason='failed', client_id=pilot.id)
+    await pilot.expect('bye', reason='failed')
+
+
 def restricted_token(desk):
     if not desk.target.restricted_token:
         pytest.skip('needs --restricted-token')

@@ -355,6 +355,87 @@ async def test_a_new_offer_of_a_viewer_takes_the_place_of_its_old_one():
         await again.close()
 
 
+async def test_a_viewer_for_whom_there_is_no_place_is_told():
+    async with (
+        serving() as server,
+        sending(server.port, max_viewers=1),
+        viewing(server.port) as first,
+        viewing(server.port) as late,
+    ):
+        await first.join()
+        await late.offer(offer_id='mine')
+        bye = await late.client.expect('bye')
+        assert (bye['reason'], bye['offer_id'], bye['retry_after_s']) == ('busy', 'mine', 5.0)
+        await first.watch()
+
+
+async def test_a_viewer_of_whom_nothing_comes_is_told():
+    async with (
+        serving() as server,
+        sending(server.port, viewer_timeout_s=2.0) as sender,
+        viewing(server.port) as viewer,
+    ):
+        await viewer.offer(offer_id='mine')
+        await viewer.take_answer()
+        await viewer.watch()
+        viewer.fall_silent()
+        bye = await viewer.client.expect('bye')
+        assert (bye['reason'], bye['offer_id']) == ('lost', 'mine')
+        assert sender.now.viewers == 0
+
+
+async def test_a_viewer_whose_offer_makes_no_sense_is_told(trusting_server):
+    async with (
+        serving() as server,
+        sending(server.port),
+        viewing(server.port) as viewer,
+    ):
+        await viewer.client.send(type='offer', sdp='garbage', offer_id='mine')
+        bye = await viewer.client.expect('bye')
+        assert (bye['reason'], bye['offer_id']) == ('failed', 'mine')
+
+
+async def test_a_viewer_may_say_goodbye_to_one_camera_and_stay():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as viewer,
+    ):
+        await viewer.offer(offer_id='first')
+        await viewer.take_answer()
+        await viewer.watch()
+        again = Viewer(viewer.client)
+        await again.offer(offer_id='second')
+        await again.take_answer()
+        await again.watch()
+        # Of an offer that is gone already: this one is for the server to refuse.
+        await viewer.client.send(type='bye', reason='ended', offer_id='first')
+        assert (await viewer.client.expect('error'))['code'] == 'invalid_state'
+        await again.watch()
+        await viewer.client.send(type='bye', reason='ended', offer_id='second')
+        await until(lambda: sender.now.viewers == 0, 'let go', deadline_s=3.0)
+        assert len(server.clients) == 2
+        await again.close()
+
+
+@pytest.mark.parametrize('resume_window_s', [0.0, 4.0])
+async def test_a_viewer_that_is_gone_altogether_is_nothing_to_warn_of(resume_window_s, caplog):
+    caplog.set_level(logging.INFO)
+    async with (
+        serving(resume_window_s=resume_window_s) as server,
+        sending(server.port, viewer_timeout_s=2.0) as sender,
+        viewing(server.port) as viewer,
+    ):
+        await viewer.join()
+        await viewer.watch()
+        viewer.vanish()
+        await until(lambda: sender.now.viewers == 0, 'let go', deadline_s=6.0)
+        await until(lambda: len(server.clients) == 1, 'out')
+        if resume_window_s:
+            await until(lambda: 'says expired' in caplog.text, 'told that its bye was in vain')
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 async def test_an_answer_says_which_offer_it_is_to():
     async with serving() as server, sending(server.port), viewing(server.port) as viewer:
         for members in ({'offer_id': 'first'}, {}):

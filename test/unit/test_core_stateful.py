@@ -43,7 +43,7 @@ SESSION_STEPS = {(state, to) for (state, _), to in SESSION_TRANSITIONS.items()}
 SMALL_BYTES = 1024
 
 names = st.sampled_from(sorted(ROLES))
-kinds = st.sampled_from(['offer', 'answer', 'ice_candidate'])
+kinds = st.sampled_from(['offer', 'answer', 'ice_candidate', 'bye'])
 subjects = st.sampled_from(['anna', 'anna', 'anna', 'bert'])
 
 
@@ -93,7 +93,11 @@ class Persona:
 
 def number_of(message):
     """Return the number that a test wrote into a message."""
-    text = message.get('sdpMid') or message['sdp'].partition('s=n')[2].partition('\r')[0]
+    text = (
+        message.get('sdpMid')
+        or message.get('reason')
+        or message['sdp'].partition('s=n')[2].partition('\r')[0]
+    )
     return int(text.lstrip('n'))
 
 
@@ -239,6 +243,7 @@ class Traffic(RuleBasedStateMachine):
             'offer': {'sdp': sdp('offer', text, padding)},
             'answer': {'sdp': sdp('answer', text, padding)},
             'ice_candidate': {'candidate': CANDIDATE, 'sdpMid': text, 'padding': 'x' * padding},
+            'bye': {'reason': text},
         }[kind]
         members['client_id' if persona.role == SENDER else 'sender_id'] = peer
         members['msg_id'] = text
@@ -335,7 +340,7 @@ class Traffic(RuleBasedStateMachine):
             persona.peers.add(message['client_id'])
         elif kind == 'peer_left':
             persona.peers.discard(message['client_id'])
-        elif kind in ('offer', 'answer', 'ice_candidate'):
+        elif kind in ('offer', 'answer', 'ice_candidate', 'bye'):
             session = (message['client_id'], message['sender_id'])
             assert persona.name in session
             first = next(item for item in persona.flying if item.session == session)

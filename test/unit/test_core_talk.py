@@ -239,6 +239,57 @@ def test_s11_the_names_of_both_sides_are_their_own():
     assert camera.read()[-1]['offer_id'] == 'cameras'
 
 
+@pytest.mark.parametrize('role', [SENDER, RECEIVER])
+def test_s12_a_bye_is_forwarded_and_changes_nothing(role):
+    _, camera, pilot = pair()
+    pilot.offer(offer_id='1')
+    camera.read()
+    one, other = (camera, pilot) if role == SENDER else (pilot, camera)
+    assert one.send('bye', reason='busy', retry_after_s=5, offer_id='1', msg_id='m') == [
+        {'type': 'ack', 'msg_id': 'm', 'status': 'delivered'}
+    ]
+    seq = 1 if role == SENDER else 3
+    assert other.read() == [
+        {'type': 'bye', 'reason': 'busy', 'retry_after_s': 5.0, 'offer_id': '1', 'seq': seq} | BOTH
+    ]
+    # An offer that crossed it is answered as any other.
+    assert camera.answer() == []
+    pilot.only('answer')
+    assert pilot.offer() == []
+
+
+def test_s12_a_bye_is_about_the_last_offer_of_either_side():
+    _, camera, pilot = pair()
+    pilot.offer(offer_id='old')
+    pilot.offer(offer_id='pilots')
+    camera.offer(offer_id='cameras')
+    pilot.read()
+    camera.read()
+    for line, peer in ((camera, pilot), (pilot, camera)):
+        for offer_id in ('old', 'never'):
+            answers = line.send('bye', reason='lost', offer_id=offer_id)
+            assert only_error(answers) == ('invalid_state', False)
+        assert peer.read() == []
+        for members in ({'offer_id': 'pilots'}, {'offer_id': 'cameras'}, {}):
+            assert line.send('bye', reason='lost', **members) == []
+        assert len(peer.read()) == 3
+
+
+def test_s12_a_bye_waits_for_who_resumes_and_for_nobody_else():
+    for anew in (False, True):
+        world, camera, pilot = pair()
+        pilot.offer()
+        pilot.drop()
+        camera.read()
+        [ack] = camera.send('bye', reason='lost', msg_id='m')
+        assert ack['status'] == 'queued'
+        again = world.connect(RECEIVER, 'pilot') if anew else world.resume(pilot, 0)
+        kinds = [message['type'] for message in again.read()]
+        assert kinds == (['connected'] if anew else ['connected', 'bye'])
+        told = [message.get('code') for message in camera.read()]
+        assert told == ([None, 'expired'] if anew else [])
+
+
 def test_of_two_offers_the_senders_wins():
     _, camera, pilot = pair()
     pilot.offer()

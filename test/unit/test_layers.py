@@ -19,10 +19,9 @@ CORE = {
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
-    'server.census', 'server.outgoing', 'client', 'tokens', 'keys', 'secret_files', 'credentials',
-    'doctor',
-    'media.peer', 'media.track', 'media.sender', 'media.encoder', 'media.video_file',
-    'media._aiortc',
+    'server.binding', 'server.census', 'server.outgoing', 'client', 'tokens', 'keys',
+    'secret_files', 'credentials', 'doctor', 'media.peer', 'media.track', 'media.sender',
+    'media.encoder', 'media.video_file', 'media._aiortc',
 }  # fmt: skip
 ADAPTERS = {
     'ros.parameters', 'ros.status', 'ros.diagnostics', 'ros.logging', 'ros.outbox', 'ros.runner',

@@ -28,7 +28,7 @@ from rtc_signaling.messages import (
 )
 from rtc_signaling.sessions import Client
 
-NUMBERED = {'offer', 'answer', 'ice_candidate', 'peer_joined', 'peer_left'}
+NUMBERED = {'offer', 'answer', 'ice_candidate', 'bye', 'peer_joined', 'peer_left'}
 TRANSPORT = (
     'a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdefghijkl\r\n'
     f'a=fingerprint:sha-256 {":".join(["AB"] * 32)}\r\n'
