@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import base64
+import hmac
 import json
 import re
 import subprocess
@@ -13,7 +15,7 @@ import jsonschema
 import pytest
 from conformance import document
 
-from rtc_signaling import connection, core, delivery, flood, sdp, sessions
+from rtc_signaling import auth, connection, core, credentials, delivery, flood, sdp, sessions
 from rtc_signaling.client import DO_NOT_COME_BACK
 from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ProtocolError
@@ -134,6 +136,10 @@ def test_the_welcome_shows_the_defaults():
     'phrase',
     [
         f'within {ServerConfig().auth_timeout_s:g} s',
+        f'may differ by {credentials.LEEWAY_S:g} s',
+        f'at most {auth.MAX_JWT_CHARS} characters',
+        f'the subject, 1 to {auth._MAX_SUBJECT_CHARS} characters',
+        f'`{ServerConfig().auth_audience}` unless set otherwise',
         f'larger than {sdp.MAX_SIZE_BYTES // 1024} KiB',
         f'The last {delivery.MAX_RECEIPTS} acknowledged ids',
         f'at most {delivery.MAX_MESSAGES} messages and {delivery.MAX_BYTES // 1024} KiB',
@@ -147,6 +153,37 @@ def test_the_welcome_shows_the_defaults():
 )
 def test_the_document_has_the_numbers_of_the_code(phrase):
     assert phrase in ' '.join(document.TEXT.split())
+
+
+def test_the_table_of_claims_is_that_of_the_code():
+    """Leave each claim out, and give each a wrong value: the table says what comes of it."""
+    rows = dict(re.findall(r'^\| `(\w+)` \| (yes|no) \| [^|]+ \|$', document.TEXT, re.MULTILINE))
+    now_s = 1.8e9
+    secret = b'a-secret-for-tests-that-has-32-bytes-or-more'
+    authenticator = auth.JwtAuthenticator([auth.JwtKey(secret)], 'rtc_signaling', 10.0)
+    claims = {
+        'exp': now_s + 60, 'nbf': now_s, 'iat': now_s, 'aud': 'rtc_signaling', 'sub': 'pilot',
+        'role': 'receiver', 'cameras': ['front'],
+    }  # fmt: skip
+    assert rows.keys() == claims.keys()
+
+    def is_admitted(changed):
+        parts = [
+            base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip('=')
+            for part in ({'alg': 'HS256'}, changed)
+        ]
+        signature = hmac.digest(secret, '.'.join(parts).encode(), 'sha256')
+        parts.append(base64.urlsafe_b64encode(signature).decode().rstrip('='))
+        try:
+            return bool(authenticator.authenticate('.'.join(parts), now_s))
+        except ProtocolError:
+            return False
+
+    assert is_admitted(claims)
+    for name, needed in rows.items():
+        without = {key: value for key, value in claims.items() if key != name}
+        assert is_admitted(without) == (needed == 'no'), name
+        assert not is_admitted(claims | {name: {}}), name
 
 
 def test_every_error_code_is_in_both():
