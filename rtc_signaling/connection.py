@@ -16,8 +16,8 @@ from websockets.frames import (  # type: ignore[attr-defined]  # apply_mask: in 
 from websockets.http11 import Request as HttpRequest
 from websockets.protocol import OPEN
 
-from rtc_signaling.core import CONNECTION_LOST
 from rtc_signaling.limits import address_key
+from rtc_signaling.messages import CONNECTION_LOST
 from rtc_signaling.sessions import CloseCode
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from rtc_signaling.errors import ProtocolError
 from rtc_signaling.ice import IceManager
 from rtc_signaling.limits import Violations
 from rtc_signaling.messages import (
+    CONNECTION_LOST,
     PROTOCOL_VERSION,
     Ack,
     Answer,
@@ -50,7 +51,6 @@ from rtc_signaling.sessions import (
     SessionEvent,
 )
 
-CONNECTION_LOST = 'connection_lost'
 # What is wrong with a message in itself, whatever others do meanwhile.
 _VIOLATIONS = frozenset(
     {

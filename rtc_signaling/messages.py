@@ -17,6 +17,7 @@ from rtc_signaling.errors import ProtocolError
 
 PROTOCOL_VERSION = 1
 MAX_QUOTE_CHARS = 200
+CONNECTION_LOST = 'connection_lost'  # a reason of `peer_left`
 
 ClientId = Annotated[str, Meta(pattern=r'^[A-Za-z0-9._:-]{1,64}\Z')]
 MessageId = Annotated[str, Meta(min_length=1, max_length=64)]

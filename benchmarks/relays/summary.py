@@ -36,9 +36,14 @@ def _names() -> dict[str, str]:
 
 def _introduction(results: dict[str, Any]) -> str:
     machine, plan = results['machine'], results['plan']
+    options = (
+        f'--rounds {plan["rounds"]} --saturate {plan["saturate_s"]:g} --pace {plan["pace_s"]:g} '
+        f'--set-ups {plan["set_ups"]} --attack {plan["attack_s"]:g}'
+    )
+    autobahn = ' --wstest PATH' if 'autobahn' in results else ''
     return (
         '## Signaling server\n\n'
-        f'`python benchmarks/signaling.py --document`, {machine["date"]}: '
+        f'`python benchmarks/signaling.py {options}{autobahn} --document`, {machine["date"]}: '
         f'{machine["cores"]} cores, Linux {machine["kernel"]}, Python {machine["python"]}, '
         f'Node {machine["node"]}, load average {machine["load average"]} at the start. '
         f'npm packages: peer {machine["peer"]}, y-webrtc {machine["y-webrtc"]}, '

@@ -20,6 +20,7 @@ from rtc_signaling.media._aiortc import offer_addresses
 from rtc_signaling.media.peer import ViewerPeer
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import (
+    CONNECTION_LOST,
     Bye,
     Connected,
     Error,
@@ -40,7 +41,6 @@ SNAPSHOT_PERIOD_S = 1.0
 BYE_TIMEOUT_S = 5.0
 # When a viewer for whom there is no place may ask again.
 BUSY_RETRY_S = 5.0
-CONNECTION_LOST = 'connection_lost'  # reason of `peer_left`
 # Close code for "a newer connection took this client_id" (docs/protocol.md).
 REPLACED = 4409
 

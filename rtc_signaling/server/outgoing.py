@@ -10,7 +10,7 @@ from rtc_signaling.connection import ClientConnection
 class Outgoing:
     """Gather messages, so that all that one read leads to costs one write a connection.
 
-    A write to a socket costs as much as half of everything else that is done for a message, and
+    A write to a socket costs about a quarter of everything else that is done for a message, and
     candidates and a busy client's messages come several in a read. Nothing stays here beyond the
     call of the event loop in which it came: whoever adds has to see to it that `flush` follows.
     """
