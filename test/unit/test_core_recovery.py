@@ -148,6 +148,25 @@ def test_a1_what_waits_for_the_peer_is_queued():
     assert len(pilot.client.delivery.waiting) == 1
 
 
+def test_a1_the_id_of_what_waited_is_between_its_sender_and_the_server():
+    world, camera, pilot = pair()
+    pilot.drop()
+    camera.offer(msg_id='m')
+    back = world.resume(pilot, pilot.last_seq)
+    [offer] = [message for message in back.read() if message['type'] == 'offer']
+    assert 'msg_id' not in offer
+
+
+def test_who_wrote_in_vain_is_told_whatever_the_server_said_before():
+    world, camera, pilot = pair()
+    camera.drop()
+    world.enter(RECEIVER, 'other').offer(sender_id='camera', msg_id='theirs')
+    pilot.offer(msg_id='mine')
+    world.wait(30.0)
+    [expired] = [message for message in pilot.read() if message['type'] == 'error']
+    assert (expired['code'], expired['msg_id']) == ('expired', 'mine')
+
+
 def test_a2_the_same_id_again_gets_the_same_ack_and_goes_no_further():
     _, camera, pilot = pair()
     first = pilot.trickle(msg_id='1')

@@ -393,6 +393,14 @@ def test_t1_stats_go_to_the_sender_of_the_session():
     assert camera.read() == [{'type': 'stats', 'fps': 30.0} | BOTH]
 
 
+def test_t1_the_id_of_stats_is_between_a_receiver_and_the_server():
+    _, camera, pilot = pair()
+    assert pilot.send('stats', fps=29.0, msg_id='m') == [
+        {'type': 'ack', 'msg_id': 'm', 'status': 'delivered'}
+    ]
+    assert 'msg_id' not in camera.only('stats')
+
+
 def test_t1_stats_do_not_wait():
     world, camera, pilot = pair()
     camera.drop()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtc_signaling.delivery import MAX_BYTES, MAX_MESSAGES, MAX_RECEIPTS, Delivery, Receipts
-from rtc_signaling.messages import Encoder, IceCandidate, Offer, PeerLeft, Stats
+from rtc_signaling.messages import Answer, Encoder, IceCandidate, Offer, PeerLeft, Stats
 
 ONE = ('pilot', 'camera')
 OTHER = ('other', 'camera')
@@ -117,6 +117,22 @@ def test_an_offer_may_take_the_place_of_a_full_queue():
     assert waiting(delivery) == [(ONE, 'camera', 'new')]
     assert not delivery.wait(Offer(sdp='x' * MAX_BYTES), ONE, 'camera', 'too much')
     assert waiting(delivery) == [(ONE, 'camera', 'new')]
+
+
+def test_who_begins_anew_gets_offers_and_their_candidates_and_the_room_that_is_left():
+    delivery = Delivery(Encoder())
+    for message in (Answer(sdp='v'), Offer(sdp='v'), candidate('1'), candidate('2'), Stats()):
+        delivery.wait(message, ONE, 'camera', '')
+    successor = delivery.begin_anew()
+    assert [type(item.message) for item in successor.waiting] == [
+        Offer, IceCandidate, IceCandidate,
+    ]  # fmt: skip
+    assert [type(item.message) for item in delivery.waiting] == [Answer, Stats]
+    for each in (delivery, successor):
+        used = sum(item.size_bytes for item in each.waiting)
+        head = len(Encoder().encode(candidate()))
+        assert not each.wait(candidate(size=MAX_BYTES - used - head + 1), ONE, 'camera', '')
+        assert each.wait(candidate(size=MAX_BYTES - used - head), ONE, 'camera', '')
 
 
 @settings(deadline=None)

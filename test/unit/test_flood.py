@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import pytest
@@ -46,6 +47,21 @@ def test_it_is_the_same_with_bytes():
     error = flood.judge(one, 500, NOW_S)
     assert (error.code, error.retry_after_s) == ('rate_limited', pytest.approx(0.501))
     assert flood.judge(one, 500, NOW_S + 0.5) is None
+
+
+@pytest.mark.parametrize(
+    ('settings', 'size_bytes', 'apart_s'),
+    [({'message_rate_hz': 4.0, 'byte_rate': 1e6}, 10, 0.25), ({'message_rate_hz': 1e3}, 500, 0.5)],
+)
+def test_messages_too_many_are_told_times_as_far_apart_as_the_limit_asks(
+    settings, size_bytes, apart_s
+):
+    flood, one = guard(message_burst=1, byte_burst=1024, **settings), client()
+    errors = [flood.judge(one, size_bytes, NOW_S) for _ in range(6)]
+    told = [error.retry_after_s for error in errors if error is not None]
+    steps = [later - sooner for sooner, later in itertools.pairwise(told)]
+    assert steps == pytest.approx([apart_s] * len(steps), abs=0.003)
+    assert len(steps) >= 3
 
 
 def test_whatever_may_be_a_message_fits_some_time():

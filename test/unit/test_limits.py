@@ -68,6 +68,10 @@ def test_what_was_taken_can_be_put_back():
     assert bucket.take(NOW_S, 2)
     bucket.put_back()
     assert [bucket.take(NOW_S) for _ in range(2)] == [True, False]
+    fuller = TokenBucket(rate_per_s=1, burst=3)
+    assert fuller.take(NOW_S)
+    fuller.put_back()
+    assert [fuller.take(NOW_S) for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_bucket_is_small():

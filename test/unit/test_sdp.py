@@ -161,6 +161,11 @@ def test_the_direction_is_sendrecv_where_none_is_said():
     assert check(LINES).media[0].direction == 'sendrecv'
 
 
+def test_a_direction_is_of_its_own_section_alone():
+    lines = [*LINES, 'a=sendonly', 'm=audio 9 UDP/TLS/RTP/SAVPF 111']
+    assert [section.direction for section in check(lines).media] == ['sendonly', 'sendrecv']
+
+
 def test_the_last_line_of_the_text_counts():
     assert check([*LINES, 'a=recvonly']).media[0].direction == 'recvonly'
     section = ['m=video 0 UDP/TLS/RTP/SAVPF 96', 'a=bundle-only']
@@ -177,6 +182,7 @@ def test_a_long_summary_is_cut():
     summary = check([*HEAD, *TRANSPORT, *[VIDEO, *codecs] * 6])
     assert str(summary).count('C96/') == 4
     assert 'C103/... and 2 more; 0 candidates' in str(summary)
+    assert ' and 1 more; ' in str(check([*HEAD, *TRANSPORT, *[VIDEO] * 5]))
     assert 'C104' not in str(summary)
     assert str(check([*HEAD, *TRANSPORT, *[VIDEO, *codecs[:8]] * 4])).endswith(
         'C103; 0 candidates'
