@@ -86,6 +86,30 @@ def test_c9_what_a_renewal_admits_in_addition_joins():
     talk(pilot, rear)
 
 
+def test_c9_every_camera_counts_that_a_renewal_takes_or_gives():
+    _, front, rear, pilot = watched('both')
+    told = without_seq(pilot.send('authenticate', token='no'))
+    assert told == [left('front', SENDER), left('rear', SENDER)]
+    assert types(front.read()) == types(rear.read()) == ['peer_left']
+    told = pilot.send('authenticate', token='both')
+    assert [(m['type'], m['client_id']) for m in told] == [
+        ('peer_joined', 'front'), ('peer_joined', 'rear'),
+    ]  # fmt: skip
+    assert types(front.read()) == types(rear.read()) == ['peer_joined']
+    told = pilot.send('authenticate', token='rear')
+    assert types(told) == types(front.read()) == ['peer_left']
+    told = pilot.send('authenticate', token='front')
+    assert types(told) == ['peer_joined', 'peer_left']
+    assert types(front.read()) == ['peer_joined']
+    assert types(rear.read()) == ['peer_left']
+
+
+def test_c9_what_a_camera_may_be_is_nothing_to_tell_others_of():
+    _, front, rear, pilot = watched('all')
+    assert front.send('authenticate', token='own') == []
+    assert rear.read() == pilot.read() == []
+
+
 def test_c9_the_same_cameras_change_nothing():
     _, front, rear, pilot = watched('both')
     talk(pilot, front)
