@@ -433,7 +433,9 @@ async def test_a_viewer_that_is_gone_altogether_is_nothing_to_warn_of(resume_win
         await until(lambda: len(server.clients) == 1, 'out')
         if resume_window_s:
             await until(lambda: 'says expired' in caplog.text, 'told that its bye was in vain')
-        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+        # Not asyncio's, which in debug mode warns of a machine that is busy.
+        ours = [record for record in caplog.records if record.name.startswith('rtc_signaling')]
+        assert not [record for record in ours if record.levelno >= logging.WARNING]
 
 
 async def test_an_answer_says_which_offer_it_is_to():
