@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ MAX_FRAGMENTS = 64
 MAX_UNSENT_BYTES = 256 * 1024
 # What is already on its way when the server has said its last word; more is an attack.
 MAX_IGNORED_BYTES = 1024 * 1024
+# Pings without an answer, after which a connection is given up at its next turn.
+MAX_UNANSWERED_PINGS = 2
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _FINAL_TEXT = 0x80 | Opcode.TEXT
 _MASKED = 0x80
@@ -218,6 +221,21 @@ class ClientConnection(ServerConnection):
         if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self.too_slow = True
             self.transport.abort()
+
+    def take_turn(self) -> None:
+        """Ping the other side, or give it up that answered none of the last pings.
+
+        websockets' own `ping` waits; its accounts of pings and their round trip are used.
+        """
+        if not self.is_open:
+            return
+        if len(self.pending_pings) >= MAX_UNANSWERED_PINGS:
+            self.start_closing(CloseCode.TIMEOUT, 'pings were not answered')
+            return
+        data = random.getrandbits(32).to_bytes(4, 'big')
+        self.pending_pings[data] = (self.loop.create_future(), self.loop.time())
+        self.protocol.send_ping(data)
+        self.send_data()
 
     def start_closing(self, code: int, reason: str) -> None:
         """Send a close frame; the handler then sees the close to its end, by a deadline."""

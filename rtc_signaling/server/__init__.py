@@ -46,6 +46,7 @@ from rtc_signaling.metrics import ServerMetrics, ServerSnapshot
 from rtc_signaling.sdp import SdpKind, summarise
 from rtc_signaling.server.binding import listen_error
 from rtc_signaling.server.census import connection_of, population
+from rtc_signaling.server.heartbeats import Heartbeats
 from rtc_signaling.server.outgoing import Outgoing
 from rtc_signaling.sessions import Client, CloseCode, PeerState
 from rtc_signaling.tls import TlsFiles, server_tls
@@ -99,6 +100,7 @@ class SignalingServer:
         self._flood = FloodGuard(config)
         self._decoder: Decoder[FromClient] = Decoder(FromClient)
         self._outgoing = Outgoing()
+        self._heartbeats = Heartbeats(Rules.of(config).heartbeat_s)
         self._sockets: set[ClientConnection] = set()
         self._opening: Counter[str] = Counter()
         self._port = 0
@@ -153,6 +155,7 @@ class SignalingServer:
             listener.close(code=CloseCode.GOING_AWAY)
             await listener.wait_closed()
             ticker.cancel()
+            self._heartbeats.stop()
             await asyncio.gather(ticker, return_exceptions=True)
 
     def snapshot(self) -> ServerSnapshot:
@@ -187,6 +190,7 @@ class SignalingServer:
     def socket_closed(self, connection: ClientConnection) -> None:
         """Count a socket out."""
         self._sockets.discard(connection)
+        self._heartbeats.discard(connection)
         self._metrics.too_slow += connection.too_slow
         self._opened(connection)
 
@@ -279,8 +283,7 @@ class SignalingServer:
             process_request=self._process_request,
             compression=None,
             max_size=config.max_message_bytes,
-            ping_interval=config.timeout_s / 3,
-            ping_timeout=config.timeout_s * 2 / 3,
+            ping_interval=None,  # see Heartbeats
             open_timeout=config.auth_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
             server_header=None,
@@ -317,6 +320,7 @@ class SignalingServer:
         connection.control_frames = self._flood.control_bucket()
         self._apply(effects)
         self.flush()
+        self._heartbeats.add(connection)
         try:
             await connection.ended.wait()
         finally:

@@ -14,7 +14,7 @@ TESTS = re.findall(r'^(?:async )?def (test_\w+)', '\n'.join(SOURCES.values()), r
 # No client can make a server do that, or see it.
 UNPROVOKED = {
     1006: 'is never sent: it is what a client sees when the connection is lost',
-    1011: 'test_close_1011 does it, which no client of the kit is',
+    1011: 'is an error in the server',
     1012: 'is never sent: a proxy may',
     4404: 'is never sent: that a camera is not there ends no connection',
     4413: 'waits behind what the client does not read; test_k3 accepts it',

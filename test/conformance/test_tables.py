@@ -202,10 +202,10 @@ async def test_close_1002_frames_that_are_none(desk):
     await pilot.expect_close(1002)
 
 
-async def test_close_1011_who_answers_no_ping(own_desk):
+async def test_close_4408_who_answers_no_ping(own_desk):
     desk, _ = own_desk(timeout=1.0)
     code = await _close_code_of_the_silent(desk)
-    desk.check(code == 1011, f'it was closed with {code}')
+    desk.check(code == 4408, f'it was closed with {code}')
 
 
 async def _close_code_of_the_silent(desk):

@@ -108,11 +108,15 @@ def test_half_open_socket(stage):
     with stage.attack(), stage.socket(receive_bytes=4096) as attacker:
         attacker.enter(stage.receiver_token, 'half-open')
         # It answers no ping and never says another word, as one whose network is gone.
-        opcodes = []
+        frames = []
         while (got := attacker._parse()) is not None or attacker._fill():
             if got is not None:
-                opcodes.append(got[0])
-        assert PING in opcodes
+                frames.append(got)
+        pings = [payload for opcode, payload in frames if opcode == PING]
+        assert len(pings) == len(set(pings)) == 2
+        opcode, payload = frames[-1]
+        assert opcode == CLOSE
+        assert int.from_bytes(payload[:2]) == 4408
     stage.process.wait_for_output(r'half-open: (away|closed)', DEADLINE_S)
 
 

@@ -89,6 +89,18 @@ async def test_an_offer_an_answer_and_candidates_go_both_ways():
         assert set(server.clients) == {'camera', own_id}
 
 
+async def test_who_answers_pings_stays_and_its_round_trip_is_known():
+    snapshots = []
+    async with (
+        serving(timeout_s=1.0, on_snapshot=snapshots.append) as server,
+        welcomed(server.port, client_id='quiet'),
+    ):
+        # One snapshot each second, so that four mean three times the time-out.
+        await until(lambda: sum(s.ping_s.count for s in snapshots) >= 4, 'four round trips')
+        assert set(server.clients) == {'quiet'}
+        assert 0 < snapshots[-1].ping_s.p50 < 1.0
+
+
 async def test_the_welcome_says_who_one_is_and_who_is_there():
     async with (
         serving(ice=IceManager(('stun:10.0.0.1:3478',)), timeout_s=12.0) as server,

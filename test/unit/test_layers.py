@@ -19,8 +19,8 @@ CORE = {
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
-    'server.binding', 'server.census', 'server.outgoing', 'client', 'tokens', 'keys',
-    'secret_files', 'credentials', 'doctor', 'media.peer', 'media.track', 'media.sender',
+    'server.binding', 'server.census', 'server.heartbeats', 'server.outgoing', 'client', 'tokens',
+    'keys', 'secret_files', 'credentials', 'doctor', 'media.peer', 'media.track', 'media.sender',
     'media.encoder', 'media.video_file', 'media._aiortc',
 }  # fmt: skip
 ADAPTERS = {
