@@ -77,6 +77,7 @@ class ClientConnection(ServerConnection):
         self._parser_given = 0
         self._parser_used = 0
         self._ignored_bytes = 0
+        self._hang_up: asyncio.TimerHandle | None = None
         self._recv_frame = self.protocol.recv_frame
         self.protocol.recv_frame = self._before_frame  # type: ignore[method-assign]
 
@@ -91,6 +92,8 @@ class ClientConnection(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the server as well."""
         super().connection_lost(exc)
+        if self._hang_up is not None:
+            self._hang_up.cancel()
         self._signaling.socket_closed(self)
         self.ended.set()
 
@@ -110,7 +113,22 @@ class ClientConnection(ServerConnection):
             self._parser_given += len(rest)
             super().data_received(rest)
             self._check_unsent()
+            self._see_to_its_end()
         self._signaling.flush()
+
+    def eof_received(self) -> None:
+        """Take that nothing more comes from the socket."""
+        super().eof_received()
+        if self.client is not None:
+            self._see_to_its_end()
+
+    def _see_to_its_end(self) -> None:
+        """Let a connection that was ended not stay because the other side keeps the socket.
+
+        The handler is not told before the socket is closed: only then it is known why it ended.
+        """
+        if not self.is_open and self._hang_up is None:
+            self._hang_up = self.loop.call_later(self.close_timeout or 0, self.transport.abort)
 
     def _relay_whole_frames(self, data: bytes, client: Client) -> bytes:
         """Take the whole text frames that `data` begins with; return what comes after them."""

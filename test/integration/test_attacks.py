@@ -120,6 +120,23 @@ def test_half_open_socket(stage):
     stage.process.wait_for_output(r'half-open: (away|closed)', DEADLINE_S)
 
 
+@pytest.mark.parametrize(
+    ('last', 'reason'),
+    [
+        (frame((1000).to_bytes(2), CLOSE), 'left'),
+        (frame(b'', CLOSE), 'connection_lost'),
+        (frame(b'{}', rsv=0b010), 'refused'),
+    ],
+    ids=['goodbye', 'close', 'wrong'],
+)
+def test_a_last_word_on_a_socket_that_stays_open(stage, last, reason):
+    with stage.attack(), stage.socket() as attacker:
+        name = f'lingering-{reason}'
+        attacker.enter(stage.receiver_token, name)
+        attacker.send(last)
+        stage.process.wait_for_output(rf'{name}: (closed|away) \({reason[:10]}', DEADLINE_S)
+
+
 # Fragments.
 
 

@@ -572,6 +572,32 @@ async def test_a_reader_that_stops_is_cut_off_and_the_others_go_on():
         assert (await other.receive())['sdpMid'] == 'last'
 
 
+async def test_who_reads_nothing_and_sends_no_more_is_let_go():
+    slow_socket = socket.socket()
+    slow_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow_socket.setblocking(False)
+    async with (
+        serving(message_burst=10_000, byte_burst=1_000_000_000) as server,
+        welcomed(server.port, role='sender') as (sender, _),
+    ):
+        await asyncio.get_running_loop().sock_connect(slow_socket, ('127.0.0.1', server.port))
+        options = {'sock': slow_socket, 'max_queue': 1}
+        async with welcomed(server.port, client_id='slow', options=options) as (slow, _):
+            await sender.expect('peer_joined')
+            slow.socket.transport.pause_reading()
+            # Unsent, but not so much that it is cut off for that.
+            transport = server.clients['slow'].link.transport
+            while not transport.get_write_buffer_size():
+                padding = 'x' * 60_000
+                await sender.send(type='ice_candidate', candidate=CANDIDATE, padding=padding)
+                await sender.send(type='ping')
+                await sender.expect('pong')
+            slow.socket.transport.write_eof()
+            left = await sender.expect('peer_left')
+            assert (left['client_id'], left['reason']) == ('slow', 'connection_lost')
+            slow.socket.transport.abort()
+
+
 async def test_a_peer_that_answers_no_ping_is_let_go():
     async with (
         serving(timeout_s=0.6) as server,
