@@ -80,6 +80,8 @@ class ClientConnection(ServerConnection):
         self._hang_up: asyncio.TimerHandle | None = None
         self._recv_frame = self.protocol.recv_frame
         self.protocol.recv_frame = self._before_frame  # type: ignore[method-assign]
+        self._fail = self.protocol.fail
+        self.protocol.fail = self._before_failure  # type: ignore[method-assign]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, unless there are too many already."""
@@ -176,6 +178,11 @@ class ClientConnection(ServerConnection):
             # first of them may be the last that is borne.
             self.protocol.events.pop()
             self._take(frame, self.client)
+
+    def _before_failure(self, code: int, reason: str = '') -> None:
+        """Answer what came before a wrong frame, before websockets says its last word."""
+        self._signaling.flush()
+        self._fail(code, reason)
 
     def _check_control_frames(self) -> None:
         """Stop a flood of pings: websockets answers each, whether or not that is read.

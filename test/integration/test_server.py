@@ -212,6 +212,22 @@ async def test_what_came_before_a_close_in_its_segment_is_answered_before_it():
         assert (await client.closed())[1] == []
 
 
+@pytest.mark.parametrize(
+    ('wrong', 'code'),
+    [
+        (b'\xc1\x80abcd', 1002),
+        (Frame(Opcode.CONT, b'x').serialize(mask=True), 1002),
+        (b'\x81\xff' + (2**40).to_bytes(8), 1009),
+    ],
+    ids=['a reserved bit', 'a continuation of nothing', 'a giant'],
+)
+async def test_what_came_before_a_wrong_frame_in_its_segment_is_answered(wrong, code):
+    async with serving() as server, welcomed(server.port) as (client, _):
+        client.socket.transport.write(frames('first', 'second') + wrong)
+        got, messages = await client.closed()
+        assert ([message['msg_id'] for message in messages], got) == (['first', 'second'], code)
+
+
 async def test_nothing_in_a_segment_counts_after_what_ended_the_connection():
     async with (
         serving() as server,
