@@ -17,6 +17,9 @@ from rtc_signaling.errors import ProtocolError
 
 PROTOCOL_VERSION = 1
 MAX_QUOTE_CHARS = 200
+# Of a candidate's unknown members. Reading bears more than writing, so the first limit that is met
+# has to be this one.
+MAX_DEPTH = 32
 CONNECTION_LOST = 'connection_lost'  # a reason of `peer_left`
 
 ClientId = Annotated[str, Meta(pattern=r'^[A-Za-z0-9._:-]{1,64}\Z')]
@@ -325,6 +328,10 @@ class Decoder(Generic[MessageT]):
         extra = {key: members[key] for key in members.keys() - _CANDIDATE_MEMBERS}
         if not extra:
             return message
+        for name, value in extra.items():
+            if _is_deeper(value, MAX_DEPTH):
+                rule = f'Expected lists and objects of at most {MAX_DEPTH} levels, got more'
+                raise ProtocolError('invalid_message', _on_one_line(f'{rule} - at `$.{name}`'))
         return cast(MessageT, ExtendedIceCandidate(**msgspec.structs.asdict(message), extra=extra))
 
 
@@ -340,6 +347,15 @@ class Encoder:
             members = msgspec.to_builtins(message)
             return self._encoder.encode(members.pop('extra') | members)
         return self._encoder.encode(message)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether lists and objects are nested deeper in `value` than so many levels."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
 
 
 def _on_one_line(text: str) -> str:

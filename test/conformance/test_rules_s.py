@@ -442,6 +442,38 @@ async def test_s12_a_bye_needs_no_name(desk):
     await pilot.expect('bye', reason='failed')
 
 
+def nested(levels):
+    """Return so many lists, one in the other."""
+    value = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+async def test_s13_a_member_may_have_32_levels_and_reaches_who_was_away(desk):
+    pilot, camera = await desk.pair()
+    await camera.drop()
+    await desk.until_away(camera, pilot)
+    extra = {'list': nested(32), 'object': {'a': nested(31)}}
+    await pilot.deliver('ice_candidate', **words.candidate(500), sender_id=camera.id, **extra)
+    again = await desk.resume(camera)
+    desk.check(again.welcome['resumed'], 'resumed is false')
+    candidate = (await again.drain())[-1]
+    kept = {name: candidate.get(name) for name in extra}
+    desk.check(kept == extra, f'the members became {kept}')
+
+
+@pytest.mark.parametrize('levels', [33, 900])
+@pytest.mark.parametrize('wrap', [list, dict], ids=['list', 'object'])
+async def test_s13_a_member_of_more_levels_is_refused(desk, levels, wrap):
+    pilot, camera = await desk.pair()
+    value = nested(levels) if wrap is list else {'a': nested(levels - 1)}
+    target = {'sender_id': camera.id, 'deep': value}
+    await pilot.refused('invalid_message', 'ice_candidate', **words.candidate(1), **target)
+    messages = await camera.drain()
+    desk.check(not messages, f'the sender got {messages}')
+
+
 def restricted_token(desk):
     if not desk.target.restricted_token:
         pytest.skip('needs --restricted-token')

@@ -248,6 +248,11 @@ def bad_messages():
     yield 'depth where it is ignored', b'{"type":"ping","x":' + deep + b'}', 'invalid_json'
     candidate = b'{"type":"ice_candidate","candidate":"","x":' + deep + b'}'
     yield 'depth where it is kept', candidate, 'invalid_json'
+    # As deep as reading bears, and writing does not.
+    for levels in (33, 960, 980):
+        deep = b'[' * levels + b']' * levels
+        candidate = b'{"type":"ice_candidate","candidate":"","x":' + deep + b'}'
+        yield f'{levels} levels where they are kept', candidate, 'invalid_message'
     yield 'an infinite number', b'{"type":"stats","fps":1e999}', 'invalid_message'
     yield (
         'a number of 400 digits',

@@ -226,3 +226,16 @@ def test_whatever_comes_is_a_message_or_refused(data):
 def test_whatever_members_come_none_is_made_up(kind, members):
     message = {'type': kind} | members
     assert (decoded(json.dumps(message)) or message).items() <= message.items()
+
+
+@pytest.mark.parametrize(('open_', 'close'), [('[', ']'), ('{"a":', '}')])
+def test_a_member_that_is_kept_has_at_most_32_levels(open_, close):
+    text = '{"type": "ice_candidate", "candidate": "c", "ok": 1, "deep\\n": %s}'
+    message = from_client.decode(text % (open_ * 31 + '[]' + close * 31))
+    assert from_client.decode(Encoder().encode(message)) == message
+    with pytest.raises(ProtocolError) as error:
+        from_client.decode(text % (open_ * 32 + '[]' + close * 32))
+    assert error.value.code == 'invalid_message'
+    assert error.value.message == (
+        'Expected lists and objects of at most 32 levels, got more - at `$.deep\\n`'
+    )
