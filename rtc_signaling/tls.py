@@ -54,14 +54,23 @@ class TlsFiles:
     def _load(self) -> None:
         try:
             # Into a context of its own first: a half-changed pair must not spoil the one in use.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
-            self.context.load_cert_chain(self._certificate, self._key)
+            for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
+                context.load_cert_chain(self._certificate, self._key, self._refuse_password)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(
                 'tls.certificate',
                 str(self._certificate),
                 f'cannot be used with tls.key = {str(self._key)!r}: {error}',
             ) from error
+
+    def _refuse_password(self) -> str:
+        """Stand in for a password: without it OpenSSL would ask for one on the terminal.
+
+        That would hold the event loop until somebody answers.
+        """
+        raise ConfigurationError(
+            'tls.key', str(self._key), 'is encrypted: the key has to be without a password'
+        )
 
     def _stamps(self) -> list[tuple[int, int] | None]:
         stamps: list[tuple[int, int] | None] = []

@@ -24,6 +24,7 @@ from rtc_signaling.auth import TokenAuthenticator
 from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.tls import server_tls
 
 
 def make_certificate(directory, name):
@@ -176,6 +177,30 @@ async def test_a_half_changed_pair_is_not_used(files, tmp_path):
         await until(lambda: not server.snapshot().problems, 'the problem gone')
         async with client(server, trust) as (_, name):
             assert name == 'second'
+
+
+def encrypt(path):
+    """Encrypt the key in a file."""
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    pem, kind = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    encryption = serialization.BestAvailableEncryption(b'password')
+    path.write_bytes(key.private_bytes(pem, kind, encryption))
+
+
+def test_an_encrypted_key_is_refused_without_asking_for_its_password(files):
+    encrypt(files[1])
+    with pytest.raises(ConfigurationError, match='is encrypted') as error:
+        server_tls(*map(str, files))
+    assert (error.value.name, error.value.value) == ('tls.key', str(files[1]))
+
+
+async def test_a_key_that_becomes_encrypted_leaves_the_old_one(files):
+    async with serving(files) as server:
+        encrypt(files[1])
+        await until(lambda: server.snapshot().problems, 'the problem named')
+        assert server.snapshot().problems[0].startswith(f"tls.key = '{files[1]}': is encrypted")
+        async with client(server, trusting(files[0])) as (one, _):
+            await one.expect('connected')
 
 
 async def test_who_speaks_no_tls_is_sent_away(files, bad_handshakes):
