@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import random
@@ -195,8 +196,10 @@ class SignalingClient:
         """
         while True:
             try:
-                async for message in self._one_connection():
-                    yield message
+                # Whoever leaves the loop ends the connection then, not when it is collected.
+                async with contextlib.aclosing(self._one_connection()) as incoming:
+                    async for message in incoming:
+                        yield message
             except ConnectionFailedError as error:
                 self._complain(str(error))
             await asyncio.sleep(self._backoff.next_s())

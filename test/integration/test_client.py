@@ -136,6 +136,20 @@ async def test_a_client_that_stops_is_seen_to_leave():
         assert not talk.client.connected
 
 
+async def test_who_leaves_the_loop_and_the_context_has_no_connection_any_more():
+    links = []
+    async with serving() as server:
+        url = f'ws://127.0.0.1:{server.port}'
+        async with SignalingClient(url, 'receiver', 'brief', on_link=links.append) as client:
+            async for message in client:
+                assert isinstance(message, Connected)
+                break
+            assert client.connected
+        assert not client.connected
+        assert links == [True, False]
+        await until(lambda: not server.clients, 'the client gone')
+
+
 async def test_a_client_id_is_quoted():
     async with serving() as server, talking(server.port, client_id='a:b.c_d-e') as talk:
         assert (await talk.expect(Connected)).client_id == 'a:b.c_d-e'
