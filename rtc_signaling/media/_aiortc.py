@@ -6,8 +6,11 @@ when a version changes what is relied on here.
 
 from __future__ import annotations
 
+from typing import Any
+
 import aioice.ice
 from aioice.ice import get_host_addresses
+from aiortc import RTCRtpReceiver
 
 LOOPBACK = '127.0.0.1'
 
@@ -28,3 +31,18 @@ def offer_addresses(addresses: tuple[str, ...]) -> None:
         return [address for address in found if (use_ipv6 if ':' in address else use_ipv4)]
 
     aioice.ice.get_host_addresses = chosen
+
+
+def chosen_candidates(receiver: RTCRtpReceiver) -> tuple[Any, Any] | None:
+    """Return the local and the remote candidate (aioice's) of the way that ICE has chosen.
+
+    aiortc's statistics have no candidate pairs: aioice's `Connection` keeps the pair of each
+    component under a private name.
+
+    Returns:
+        None as long as none is chosen.
+    """
+    # From DTLS to ICE to aioice.
+    connection = receiver.transport.transport._connection
+    pair = connection._nominated.get(1)
+    return None if pair is None else (pair.local_candidate, pair.remote_candidate)

@@ -1,0 +1,1 @@
+"""What a person would try when there is no picture, tried by a program."""
