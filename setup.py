@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 from setuptools.command.install import install
 
 PACKAGE = 'rtc_signaling'
-EXECUTABLES = ['signaling_server', 'camera_sender', 'test_camera']
+EXECUTABLES = ['signaling_server', 'camera_sender', 'test_camera', 'doctor']
 
 # `ros2 run` and launch look for executables in lib/<package>, where pip cannot put them.
 FORWARDER = """#!/bin/sh

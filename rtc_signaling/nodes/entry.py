@@ -39,12 +39,17 @@ def _main(name: str) -> int:
         runner = importlib.import_module('rtc_signaling.ros.runner')
         node_module = importlib.import_module(f'rtc_signaling.nodes.{name}')
     except ModuleNotFoundError as error:
-        sys.stderr.write(
-            f'{name}: {sys.executable} has no module {error.name!r}. Make the environment with '
-            '`make env`, and run colcon build inside it (README, "On a robot").\n'
-        )
-        return 1
+        return _missing(name, error)
     return int(runner.run(name, node_module.make, stop.requested))
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> int:
+    """Say which library is missing and what to do; return the exit code."""
+    sys.stderr.write(
+        f'{name}: {sys.executable} has no module {error.name!r}. Make the environment with '
+        '`make env`, and run colcon build inside it (README, "On a robot").\n'
+    )
+    return 1
 
 
 def signaling_server() -> int:
@@ -60,6 +65,15 @@ def camera_sender() -> int:
 def test_camera() -> int:
     """Run the `test_camera` node; returns its exit code."""
     return _main('test_camera')
+
+
+def doctor() -> int:
+    """Run the doctor; returns its exit code. It is a tool that ends by itself, and no node."""
+    try:
+        tool = importlib.import_module('rtc_signaling.nodes.doctor')
+    except ModuleNotFoundError as error:
+        return _missing('doctor', error)
+    return int(tool.main())
 
 
 test_camera.__test__ = False  # type: ignore[attr-defined]  # the name is no invitation to pytest

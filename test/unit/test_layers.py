@@ -16,22 +16,26 @@ CORE = {
     'core', 'admission', 'sessions', 'routing', 'post', 'presence', 'delivery', 'effects',
     'messages', 'sdp', 'ice', 'auth', 'limits', 'origins', 'metrics', 'exposition', 'config',
     'parameter', 'errors', 'backoff', 'media.frames', 'media.timing', 'media.scene',
+    'doctor.report', 'doctor.target', 'doctor.readings', 'doctor.wire_verdicts',
+    'doctor.media_verdicts', 'doctor.ros_verdicts',
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
     'server.binding', 'server.census', 'server.heartbeats', 'server.outgoing', 'client', 'tokens',
-    'keys', 'secret_files', 'credentials', 'doctor', 'media.peer', 'media.track', 'media.sender',
-    'media.encoder', 'media.video_file', 'media._aiortc',
+    'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender', 'media.encoder',
+    'media.video_file', 'media._aiortc', 'media.probe', 'media.turn_probe', 'doctor.tokens',
+    'doctor.wire', 'doctor.examination',
 }  # fmt: skip
 ADAPTERS = {
     'ros.parameters', 'ros.status', 'ros.diagnostics', 'ros.logging', 'ros.outbox', 'ros.runner',
-    'ros.transport',
+    'ros.transport', 'ros.camera_probe',
 }  # fmt: skip
 NODES = {
     'nodes.signaling_server', 'nodes.camera_sender', 'nodes.test_camera', 'nodes.entry',
-    'nodes.background',
+    'nodes.background', 'nodes.doctor', 'doctor.__main__',
 }  # fmt: skip
 
+PROMETHEUS = {'exposition', 'doctor.readings'}
 PURE = {'msgspec', 'numpy', 'cv2', 'jwt', 'cryptography'}
 ROS = {
     'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs', 'diagnostic_msgs',
@@ -48,7 +52,7 @@ IMPURE = {
 def third_party(module):
     """Return which third-party packages a module may import."""
     if module in CORE:
-        return PURE | ({'prometheus_client'} if module == 'exposition' else set())
+        return PURE | ({'prometheus_client'} if module in PROMETHEUS else set())
     if module in SHELLS:
         media = {'aiortc', 'aioice', 'av'} if module.startswith('media.') else set()
         sockets = {'websockets'} if not module.startswith('media.') else set()
@@ -134,7 +138,7 @@ def test_websockets_are_for_the_server_and_the_client_alone():
         name for name, path in modules().items()
         if any(imported.partition('.')[0] == 'websockets' for imported in imports(path))
     }  # fmt: skip
-    assert users <= {'server', 'connection', 'gate', 'pages', 'client', 'doctor'}
+    assert users <= {'server', 'connection', 'gate', 'pages', 'client', 'doctor.wire'}
 
 
 def test_no_two_modules_import_each_other():

@@ -21,7 +21,7 @@ import rtc_signaling
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = 'rtc_signaling'
-EXECUTABLES = ['camera_sender', 'signaling_server', 'test_camera']
+EXECUTABLES = ['camera_sender', 'doctor', 'signaling_server', 'test_camera']
 INSTALLED = ['by_pip', 'by_setup', 'by_colcon']
 # What is made in the working tree and is no part of a checkout.
 MADE = shutil.ignore_patterns(
