@@ -191,7 +191,7 @@ def judge_turn(allocations: Sequence[Allocation]) -> Finding:
     if not allocations:
         return skip(
             'turn',
-            'the signaling server hands out no TURN server; only viewers in other networks need one',
+            'the server hands out no TURN server; only viewers in other networks need one',
         )
     tried = f'get a relay from {", ".join(found.url for found in allocations)}'
     bad = [found for found in allocations if not found.relay]

@@ -1,7 +1,7 @@
 """What an examination found, check by check, and how that is told: in lines, or in JSON.
 
-Pure. What a server or a camera has said stands in the findings, so whatever could disturb a terminal
-is taken out here, and so is every secret that the doctor knows.
+Pure. What a server or a camera has said stands in the findings, so whatever could disturb a
+terminal is taken out here, and so is every secret that the doctor knows.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ class Report:
     def _summary(self) -> str:
         counts = Counter(finding.level for finding in self.findings)
         words = {
-            Level.OK: 'well', Level.WARN: 'to look at', Level.FAIL: 'failed', Level.SKIP: 'skipped',
+            Level.OK: 'well', Level.WARN: 'to look at', Level.FAIL: 'failed',
+            Level.SKIP: 'skipped',
         }  # fmt: skip
         return ', '.join(f'{counts[level]} {words[level]}' for level in Level if counts[level])
 

@@ -1,4 +1,4 @@
-"""Which server a person means: any address of it that is at hand, of the page or of the WebSocket."""
+"""Which server a person means: any address that is at hand, of the page or of the WebSocket."""
 
 from __future__ import annotations
 

@@ -192,9 +192,7 @@ async def line(target: Target) -> AsyncIterator[Line]:
         return
     took_s = time.monotonic() - started_s
     try:
-        yield Line(
-            Reach(took_ms=took_s * 1000, skew_s=_skew_s(connection, took_s)), connection
-        )
+        yield Line(Reach(took_ms=took_s * 1000, skew_s=_skew_s(connection, took_s)), connection)
     finally:
         await connection.close()
 
@@ -226,7 +224,9 @@ def _unreachable(target: Target, error: OSError | UnicodeError) -> Reach:
     if isinstance(error, UnicodeError | socket.gaierror):
         return Reach(Trouble.NAME, f'there is no host {target.host!r} ({error})')
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Reach(Trouble.CERTIFICATE, f'the certificate is not accepted: {error.verify_message}')
+        return Reach(
+            Trouble.CERTIFICATE, f'the certificate is not accepted: {error.verify_message}'
+        )
     if isinstance(error, ssl.SSLError):
         return Reach(Trouble.TLS, f'the TLS handshake failed: {error.reason}')
     if isinstance(error, ConnectionRefusedError):

@@ -1,4 +1,4 @@
-"""What the facts of the wire mean: the port, HTTP, the WebSocket, tokens, messages, errors, clocks.
+"""What the facts of the wire mean: port, HTTP, WebSocket, tokens, messages, errors, clocks.
 
 Pure: facts in, a finding out.
 """

@@ -1,4 +1,4 @@
-"""A viewer for one picture: joins a camera through the signaling server and tells how far it came."""
+"""A viewer for one picture: joins a camera by the signaling server, and tells how far it came."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import candidate_from_sdp
+from av import VideoFrame
 from msgspec import UNSET
 
 from rtc_signaling.auth import RECEIVER
@@ -134,6 +135,7 @@ class Probe:
         except (TimeoutError, MediaStreamError):
             self._ended(Stage.NO_PICTURE, waited_s=self._patience.picture_s)
             return
+        assert isinstance(frame, VideoFrame)  # noqa: S101  # the transceiver is for video
         self._session = replace(
             self._session,
             stage=Stage.PICTURE,
@@ -200,7 +202,10 @@ class Probe:
     def _note_pair(self, pair: tuple[object, object] | None) -> None:
         if pair is not None:
             ends = [
-                (getattr(end, 'type', ''), f'{getattr(end, "host", "")}:{getattr(end, "port", "")}')
+                (
+                    getattr(end, 'type', ''),
+                    f'{getattr(end, "host", "")}:{getattr(end, "port", "")}',
+                )
                 for end in pair
             ]
             self._session = replace(self._session, pair=Pair(*ends[0], *ends[1]))
@@ -209,9 +214,7 @@ class Probe:
         self._session = replace(self._session, stage=stage, detail=detail, waited_s=waited_s)
 
 
-async def watch(
-    url: str, client_id: str, token: str, camera: str, patience: Patience
-) -> Session:
+async def watch(url: str, client_id: str, token: str, camera: str, patience: Patience) -> Session:
     """Watch a camera until its first picture and return how far that came; never for long.
 
     Args:

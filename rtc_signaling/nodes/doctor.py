@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         '--token-file', default='', metavar='FILE',
         help="file with the tokens (signaling_server's auth.token_file)",
     )  # fmt: skip
-    parser.add_argument('--camera', default='', metavar='ID', help='the camera to watch (the first)')
+    parser.add_argument(
+        '--camera', default='', metavar='ID', help='the camera to watch (the first)'
+    )
     parser.add_argument(
         '--topic', default='', metavar='NAME', help="the camera's topic (camera/image_raw)"
     )

@@ -22,9 +22,9 @@ CORE = {
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
     'server.binding', 'server.census', 'server.heartbeats', 'server.outgoing', 'client', 'tokens',
-    'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender', 'media.encoder',
-    'media.video_file', 'media._aiortc', 'media.probe', 'media.turn_probe', 'doctor.tokens',
-    'doctor.wire', 'doctor.examination',
+    'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
+    'media.encoder', 'media.video_file', 'media._aiortc', 'media.probe',
+    'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.examination',
 }  # fmt: skip
 ADAPTERS = {
     'ros.parameters', 'ros.status', 'ros.diagnostics', 'ros.logging', 'ros.outbox', 'ros.runner',
