@@ -1,7 +1,9 @@
 # Two commands matter: `make demo` and `make test`. Both make the environment that they need.
 
 # With ROS sourced, an environment on top of that ROS; without, one with the wheels of rclpy.
-VENV := .venv$(if $(and $(AMENT_PREFIX_PATH),$(ROS_DISTRO)),-$(ROS_DISTRO))
+WHEELS ?= kilted
+VENV := .venv$(if $(and $(AMENT_PREFIX_PATH),$(ROS_DISTRO)),-$(ROS_DISTRO),$(if \
+    $(filter-out kilted,$(WHEELS)),-wheels-$(WHEELS)))
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
@@ -9,19 +11,20 @@ DEMO_ARGS ?=
 # finding its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test lint env clean
+.PHONY: help demo test test-jazzy lint env clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo    show a video in the browser: camera, signaling server and sender; Ctrl-C ends it'
 	@echo '             (DEMO_ARGS=--help lists its options)'
 	@echo 'make test    run every test; PYTEST_ARGS="-k name" chooses some'
+	@echo 'make test-jazzy  the same on the wheels of ROS 2 Jazzy, not Kilted; in a shell without ROS'
 	@echo 'make lint    check style, types, shell scripts and the page'"'"'s modules'
 	@echo 'make env     only make the environment ($(VENV)) that the others need'
 	@echo 'make clean   remove the environments and everything else that was made'
 
 env:
-	@tools/setup_env.sh $(VENV) run
+	@tools/setup_env.sh $(VENV) run $(WHEELS)
 
 # `exec`, so that Ctrl-C reaches the demo itself, once, and no shell in between. make waits for it
 # without a word, and then reports the interrupt to the shell as any interrupted program does (130).
@@ -30,12 +33,16 @@ demo: env
 
 test: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 test:
-	@tools/setup_env.sh $(VENV) test
+	@tools/setup_env.sh $(VENV) test $(WHEELS)
 	@tools/ensure_browser.sh
 	@$(VENV)/bin/pytest $(PYTEST_ARGS)
 
+# As a variable of the command line, so that a `make demo` of the tests takes the same wheels.
+test-jazzy:
+	@$(MAKE) --no-print-directory test WHEELS=jazzy
+
 lint:
-	@tools/setup_env.sh $(VENV) test
+	@tools/setup_env.sh $(VENV) test $(WHEELS)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" tools/lint.sh
 
 clean:

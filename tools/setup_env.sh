@@ -1,10 +1,11 @@
 #!/bin/sh
 # Make the virtual environment DIRECTORY, or bring it up to date: `make` calls this.
 #
-#   tools/setup_env.sh DIRECTORY run|test
+#   tools/setup_env.sh DIRECTORY run|test [kilted|jazzy]
 #
-# Without ROS the environment holds the wheels of rclpy. With ROS sourced it lies on top of ROS
-# and holds only what ROS lacks. `run` is what the demo needs, `test` adds the tools and tests.
+# Without ROS the environment holds the wheels of rclpy, of Kilted unless Jazzy is asked for. With
+# ROS sourced it lies on top of ROS and holds only what ROS lacks. `run` is what the demo needs,
+# `test` adds the tools and tests.
 # PYTHON=/path/to/python3 overrides the choice of the interpreter.
 set -eu
 
@@ -16,15 +17,24 @@ unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
 main() {
     venv=$1
     kind=$2
+    wheels=${3:-kilted}
     cd "$(dirname -- "$0")/.."
     ros=
     if [ -n "${AMENT_PREFIX_PATH:-}" ] && [ -n "${ROS_DISTRO:-}" ]; then
         ros=$ROS_DISTRO
     fi
+    case $wheels in
+        kilted) distribution=ros ;;
+        jazzy) distribution=ros-jazzy ;;
+        *) fail "the third argument is '$wheels'; there are wheels of kilted and jazzy" ;;
+    esac
+    if [ -n "$ros" ] && [ "$wheels" != kilted ]; then
+        fail "the wheels of $wheels are asked for, but ROS $ros is sourced: use a shell without it"
+    fi
     case $kind-${ros:+ros} in
-        run-) requirements='build run ros' ;;
+        run-) requirements="build run $distribution" ;;
         run-ros) requirements='build run' ;;
-        test-) requirements='build run ros test pytest' ;;
+        test-) requirements="build run $distribution test pytest" ;;
         test-ros) requirements='build run test pytest-ros' ;;
         *) fail "the second argument is '$kind'; it has to be run or test" ;;
     esac
@@ -46,7 +56,7 @@ main() {
 fingerprint() {
     sources=$(cat setup.py setup.cfg tools/setup_env.sh requirements/*.txt | cksum)
     version=$("$venv/bin/python3" -V 2>/dev/null) || version=none
-    echo "$PWD ros=$ros python=${PYTHON:-any} $version $sources"
+    echo "$PWD ros=$ros wheels=$wheels python=${PYTHON:-any} $version $sources"
 }
 
 # Set `python` to the first interpreter that fits, or say what to install.
@@ -88,13 +98,25 @@ candidates() {
         echo "$PYTHON"
     elif [ -n "$ros" ]; then
         echo /usr/bin/python3 python3
+    elif [ "$wheels" = jazzy ]; then
+        # Jazzy's own Python wherever it is, before any other.
+        echo python3.12
+        installed 3.12
+        echo python3.11 python3 /usr/bin/python3
+        installed 3.11
     else
         echo python3.12 python3.11 python3 /usr/bin/python3
-        for root in "${PYENV_ROOT:-$HOME/.pyenv}/versions" \
-            "${XDG_DATA_HOME:-$HOME/.local/share}/uv/python"; do
-            ls -d "$root"/*3.12*/bin/python3.12 "$root"/*3.11*/bin/python3.11 2>/dev/null || true
-        done
+        installed 3.12
+        installed 3.11
     fi
+}
+
+# List the interpreters of a version that pyenv and uv keep outside PATH.
+installed() {
+    for root in "${PYENV_ROOT:-$HOME/.pyenv}/versions" \
+        "${XDG_DATA_HOME:-$HOME/.local/share}/uv/python"; do
+        ls -d "$root"/*"$1"*/bin/python"$1" 2>/dev/null || true
+    done
 }
 
 suits_wheels() {
