@@ -62,6 +62,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
         (f'share/{PACKAGE}/launch', glob('launch/*.launch.py')),
+        (f'share/{PACKAGE}/launch/examples', glob('launch/examples/*.launch.py')),
         (f'share/{PACKAGE}/config', glob('config/*')),
     ],
     cmdclass={'install': Install},

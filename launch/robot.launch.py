@@ -1,78 +1,199 @@
-"""Start what a robot needs for its camera to be seen in a browser: server and sender."""
+"""Start what a robot needs for its cameras to be seen in a browser: a server, and senders."""
 
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.conditions import IfCondition
+from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import Node, PushRosNamespace
+from launch_ros.parameter_descriptions import ParameterValue
 
+from rtc_signaling.cameras import (
+    CameraSpec,
+    absolute,
+    check_namespace,
+    check_topic,
+    from_list,
+    from_names,
+)
+from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.ros.transport import image_transport_environment
 
 PACKAGE = 'rtc_signaling'
 CONFIG = Path(get_package_share_directory(PACKAGE)) / 'config'
+BOOLEAN = ['true', 'false']
+LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'fatal']
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        'namespace',
+        default_value='',
+        description='Namespace of all nodes, such as robot1; empty: none',
+    ),
+    DeclareLaunchArgument(
+        'params_file',
+        default_value=str(CONFIG / 'params.yaml'),
+        description='YAML file with the parameters of all nodes',
+    ),
+    DeclareLaunchArgument(
+        'port',
+        default_value='',
+        description='TCP port of the signaling server and of the viewer page, 1 to 65535; '
+        'empty: as params_file says (8765 if it says nothing)',
+    ),
+    DeclareLaunchArgument(
+        'image_topic',
+        default_value='',
+        description='Topic of the one camera (sensor_msgs/msg/Image), relative to the namespace; '
+        'empty: camera/image_raw. Not together with cameras or cameras_file',
+    ),
+    DeclareLaunchArgument(
+        'cameras',
+        default_value='',
+        description='Names of several cameras, such as front,rear: one camera_sender each, in '
+        'the namespace <name>, with client_id <name>, for the images on <name>/image_raw',
+    ),
+    DeclareLaunchArgument(
+        'cameras_file',
+        default_value='',
+        description='YAML file with the cameras (as config/cameras.yaml of this package), to give '
+        'topic, client_id and parameters of each; not together with cameras',
+    ),
+    DeclareLaunchArgument(
+        'test_camera',
+        default_value='false',
+        choices=BOOLEAN,
+        description='true: run a test_camera for each camera as well, a synthetic scene',
+    ),
+    DeclareLaunchArgument(
+        'respawn',
+        default_value='false',
+        choices=BOOLEAN,
+        description='true: start a node again that has ended, whatever its exit code was',
+    ),
+    DeclareLaunchArgument(
+        'respawn_delay',
+        default_value='2.0',
+        description='How long to wait before that, in s; 0 or more',
+    ),
+    DeclareLaunchArgument(
+        'log_level',
+        default_value='info',
+        choices=LOG_LEVELS,
+        description='Least severity that the nodes log',
+    ),
+    DeclareLaunchArgument(
+        'use_sim_time',
+        default_value='false',
+        choices=BOOLEAN,
+        description='true: take the time from /clock (simulation, ros2 bag play --clock)',
+    ),
+]
 
 
 def generate_launch_description():
-    return LaunchDescription(
-        [
-            DeclareLaunchArgument(
-                'params_file',
-                default_value=str(CONFIG / 'params.yaml'),
-                description='YAML file with the parameters of all nodes',
-            ),
-            DeclareLaunchArgument(
-                'port',
-                default_value='',
-                description='TCP port of the signaling server and of the viewer page; '
-                'empty: as params_file says (8765 if it says nothing)',
-            ),
-            DeclareLaunchArgument(
-                'image_topic',
-                default_value='camera/image_raw',
-                description='Topic of the camera (sensor_msgs/msg/Image)',
-            ),
-            DeclareLaunchArgument(
-                'test_camera',
-                default_value='false',
-                description='true: run test_camera as well, a synthetic scene on image_topic',
-            ),
-            OpaqueFunction(function=_nodes),
-        ]
-    )
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_robot)])
+
+
+def _robot(context):
+    """Return the group of nodes; a function, because only here arguments can be checked."""
+    namespace = check_namespace('namespace', _argument(context, 'namespace'))
+    # Inside the group, what another launch file has pushed is known together with ours.
+    nodes = OpaqueFunction(function=_nodes)
+    return [GroupAction([*([PushRosNamespace(namespace)] if namespace else []), nodes])]
 
 
 def _nodes(context):
-    """Return the nodes; a function, because only here an argument can be seen to be empty."""
-    params_file = Path(LaunchConfiguration('params_file').perform(context)).expanduser()
+    options = _common_options(context)
+    port = _port(context)
+    server = {'port': port} if port else {}
+    sender = {'server_url': f'ws://127.0.0.1:{port}'} if port else {}
+    nodes = [_node('signaling_server', server, options)]
+    for camera, inside in _cameras(context):
+        own = dict(camera.parameters) if camera else {}
+        if inside:
+            own['client_id'] = camera.client_id
+        topic = absolute(
+            context.launch_configurations.get('ros_namespace', ''), camera.image_topic
+        )
+        placed = {'namespace': inside} if inside else {}
+        images = {'remappings': [('camera/image_raw', topic)]}
+        nodes.append(_node('camera_sender', {**sender, **own}, options, **placed, **images))
+        if _argument(context, 'test_camera') == 'true':
+            # Without this environment most large images are lost on their way (see the file).
+            transport = {'additional_env': image_transport_environment(CONFIG)}
+            nodes.append(_node('test_camera', {}, options, **placed, **images, **transport))
+    return nodes
+
+
+def _cameras(context):
+    """Return the cameras, each with the namespace of its sender; the one camera is in none."""
+    names, file = (_argument(context, name) for name in ('cameras', 'cameras_file'))
+    image_topic = _argument(context, 'image_topic')
+    if names and file:
+        raise ConfigurationError('cameras', names, f'cameras_file is given as well: {file}')
+    if not (names or file):
+        topic = check_topic('image_topic', image_topic or 'camera/image_raw')
+        return [(CameraSpec('', topic, ''), '')]
+    if image_topic:
+        rule = 'is for one camera; with several, cameras_file gives the topic of each'
+        raise ConfigurationError('image_topic', image_topic, rule)
+    cameras = from_names(names) if names else from_list(file, _read_yaml('cameras_file', file))
+    return [(camera, camera.name) for camera in cameras]
+
+
+def _read_yaml(name, value):
+    try:
+        return yaml.safe_load(Path(value).expanduser().read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        why = ' '.join(str(error).split())
+        raise ConfigurationError(name, value, f'must be a readable YAML file: {why}') from error
+
+
+def _port(context):
+    """Return the port, 0 if the parameter file has it."""
+    text = _argument(context, 'port')
+    # Server and senders have to know it, so it cannot be 0, for any that is free.
+    if text and not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise ConfigurationError('port', text, 'must be empty or a number from 1 to 65535')
+    return int(text or 0)
+
+
+def _common_options(context):
+    """Return what all nodes get: the first parameters, and keyword arguments of Node."""
+    params_file = Path(_argument(context, 'params_file')).expanduser()
     if not params_file.is_file():  # launch_ros would warn, and start without it
-        raise FileNotFoundError(f'params_file is {str(params_file)!r}: there is no such file')
-    server_overrides, sender_overrides = [], []
-    port = LaunchConfiguration('port').perform(context)
-    if port:
-        # Both nodes have to know it, so it cannot be 0, for any that is free.
-        if not (port.isdecimal() and 1 <= int(port) <= 65535):
-            raise ValueError(f'port is {port!r}: it must be a number from 1 to 65535')
-        server_overrides = [{'port': int(port)}]
-        sender_overrides = [{'server_url': f'ws://127.0.0.1:{int(port)}'}]
-    images = [('camera/image_raw', LaunchConfiguration('image_topic'))]
-    return [
-        _node('signaling_server', [params_file, *server_overrides]),
-        _node('camera_sender', [params_file, *sender_overrides], remappings=images),
-        _node(
-            'test_camera',
-            [params_file],
-            remappings=images,
-            condition=IfCondition(LaunchConfiguration('test_camera')),
-            # Without it most large images are lost on their way (see the file).
-            additional_env=image_transport_environment(CONFIG),
-        ),
-    ]
+        raise ConfigurationError('params_file', str(params_file), 'there is no such file')
+    delay = _argument(context, 'respawn_delay')
+    try:
+        delay_s = float(delay)
+    except ValueError:
+        delay_s = -1.0
+    if not 0 <= delay_s < float('inf'):
+        raise ConfigurationError('respawn_delay', delay, 'must be a number of seconds, 0 or more')
+    return {
+        'parameters': [
+            params_file,
+            {'use_sim_time': _argument(context, 'use_sim_time') == 'true'},
+        ],
+        'respawn': _argument(context, 'respawn') == 'true',
+        'respawn_delay': delay_s,
+        'ros_arguments': ['--log-level', _argument(context, 'log_level')],
+        'output': 'screen',
+    }
 
 
-def _node(name, parameters, **options):
-    return Node(
-        package=PACKAGE, executable=name, parameters=parameters, output='screen', **options
-    )
+def _node(name, parameters, options, **more):
+    # Text stays text: launch_ros would read a client_id of '1' as a number.
+    exact = {
+        key: ParameterValue(value, value_type=str) if isinstance(value, str) else value
+        for key, value in parameters.items()
+    }
+    given = [*options['parameters'], *([exact] if exact else [])]
+    return Node(package=PACKAGE, executable=name, **{**options, 'parameters': given}, **more)
+
+
+def _argument(context, name):
+    return LaunchConfiguration(name).perform(context)

@@ -18,6 +18,7 @@ CORE = {
     'parameter', 'errors', 'backoff', 'media.frames', 'media.timing', 'media.scene',
     'doctor.report', 'doctor.target', 'doctor.readings', 'doctor.wire_verdicts',
     'doctor.media_verdicts', 'doctor.ros_verdicts',
+    'cameras',
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
