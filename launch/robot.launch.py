@@ -107,6 +107,7 @@ def _robot(context):
 
 def _nodes(context):
     options = _common_options(context)
+    namespace = context.launch_configurations.get('ros_namespace', '')
     port = _port(context)
     server = {'port': port} if port else {}
     sender = {'server_url': f'ws://127.0.0.1:{port}'} if port else {}
@@ -115,9 +116,7 @@ def _nodes(context):
         own = dict(camera.parameters) if camera else {}
         if inside:
             own['client_id'] = camera.client_id
-        topic = absolute(
-            context.launch_configurations.get('ros_namespace', ''), camera.image_topic
-        )
+        topic = absolute(namespace, camera.image_topic)
         placed = {'namespace': inside} if inside else {}
         images = {'remappings': [('camera/image_raw', topic)]}
         nodes.append(_node('camera_sender', {**sender, **own}, options, **placed, **images))

@@ -1,7 +1,7 @@
 """Which cameras a robot has: `cameras` and `cameras_file` of the launch file.
 
-Each camera gets a `camera_sender` in a namespace of its name, since the sender's topics and services
-(`camera_sender/status`) are relative: in one namespace two senders would answer to the same names.
+Each camera gets a `camera_sender` in a namespace of its name, since the sender's topics and
+services (`camera_sender/status`) are relative: in one namespace two senders would share them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ NAMESPACE = TOPIC
 
 _NAME_RULE = 'a name has 1 to 64 letters, digits and underscores, and begins with a letter'
 _TOPIC_RULE = 'must be a topic: names of letters, digits and underscores with / between'
+_TEXTS = {
+    'name': (NAME, _NAME_RULE),
+    'image_topic': (TOPIC, _TOPIC_RULE),
+    'client_id': (CLIENT_ID, f'must match {CLIENT_ID.pattern}'),
+}
 _KEYS = ('name', 'image_topic', 'client_id', 'parameters')
 
 
@@ -111,22 +116,19 @@ def _entry(where: str, entry: Any) -> CameraSpec:
             raise ConfigurationError(
                 f'{where}.{key}', entry[key], f'there are only the keys {", ".join(_KEYS)}'
             )
-    name = _text(where, entry, 'name', '', NAME, _NAME_RULE)
+    name = _text(where, entry, 'name', '')
     default = _default(name)
     return CameraSpec(
         name,
-        _text(where, entry, 'image_topic', default.image_topic, TOPIC, _TOPIC_RULE),
-        _text(
-            where, entry, 'client_id', name, CLIENT_ID, f'must match {CLIENT_ID.pattern}'
-        ),
+        _text(where, entry, 'image_topic', default.image_topic),
+        _text(where, entry, 'client_id', name),
         _parameters(f'{where}.parameters', entry.get('parameters', {})),
-    )  # fmt: skip
+    )
 
 
-def _text(
-    where: str, entry: dict[str, Any], key: str, default: str, pattern: re.Pattern[str], rule: str
-) -> str:
+def _text(where: str, entry: dict[str, Any], key: str, default: str) -> str:
     value = entry.get(key, default)
+    pattern, rule = _TEXTS[key]
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise ConfigurationError(f'{where}.{key}', value, rule)
     return value
