@@ -246,6 +246,19 @@ class SenderConfig:
         minimum=0.1,
         maximum=60.0,
     )
+    image_qos: str = parameter(
+        'auto',
+        'QoS reliability asked for; auto: reliable if every publisher is, best effort otherwise',
+        name='image_qos',
+        choices=('auto', 'best_effort', 'reliable'),
+    )
+    image_transport: str = parameter(
+        'raw',
+        'raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage (JPEG or PNG) on the '
+        'same topic with /compressed behind it',
+        name='image_transport',
+        choices=('raw', 'compressed'),
+    )
 
 
 @dataclass(frozen=True)
@@ -292,4 +305,11 @@ class TestCameraConfig:
         'QoS reliability of the publisher',
         name='reliability',
         choices=('best_effort', 'reliable'),
+    )
+    image_transport: str = parameter(
+        'raw',
+        'raw: sensor_msgs/Image; compressed: JPEG as sensor_msgs/CompressedImage on the same '
+        'topic with /compressed behind it',
+        name='image_transport',
+        choices=('raw', 'compressed'),
     )

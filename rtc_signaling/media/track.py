@@ -7,14 +7,15 @@ import fractions
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from rtc_signaling.errors import MediaError
-from rtc_signaling.media.frames import ImageLike, Pixels, to_i420
+from rtc_signaling.media.frames import Pixels, to_i420
 from rtc_signaling.media.timing import VIDEO_CLOCK_HZ, RtpClock
 
 logger = logging.getLogger(__name__)
@@ -102,23 +103,27 @@ class Camera:
     Between the threads there is one slot: when a new image comes before the last was taken, the
     last is dropped. Images are converted off the loop, once for all viewers, and only if there
     are viewers.
+
+    Args:
+        convert: Makes I420 of an image, or raises MediaError; called off the loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, convert: Callable[[Any], Pixels] = to_i420) -> None:
+        self._convert = convert
         self.counts = CameraCounts()
         self.last_error = ''
         self._clock = RtpClock()
         self._tracks: set[CameraTrack] = set()
         self._lock = threading.Lock()
-        self._waiting: tuple[ImageLike, int, int] | None = None
+        self._waiting: tuple[Any, int, int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
 
-    def put(self, image: ImageLike, stamp_ns: int) -> None:
+    def put(self, image: Any, stamp_ns: int) -> None:
         """Leave an image; called on the executor's thread. It must not be changed any more.
 
         Args:
-            image: A sensor_msgs/Image.
+            image: What `convert` takes: a sensor_msgs/Image, for `to_i420`.
             stamp_ns: Its header stamp, in ns.
         """
         with self._lock:
@@ -158,12 +163,12 @@ class Camera:
             with self._lock:
                 self._loop = None
 
-    async def _show(self, image: ImageLike, stamp_ns: int, arrival_ns: int) -> None:
+    async def _show(self, image: Any, stamp_ns: int, arrival_ns: int) -> None:
         pts = self._clock.pts(stamp_ns, arrival_ns)
         if not self._tracks:
             return
         try:
-            i420 = await asyncio.to_thread(to_i420, image)
+            i420 = await asyncio.to_thread(self._convert, image)
         except MediaError as error:
             self._reject(str(error))
             return

@@ -7,13 +7,14 @@ import time
 from array import array
 from typing import Protocol
 
+import cv2
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from rtc_signaling.config import TestCameraConfig
 from rtc_signaling.errors import ConfigurationError
@@ -115,7 +116,13 @@ class TestCameraNode:
         forward_logs(self.node.get_logger())
         self._config = declare(self.node, TestCameraConfig)
         self._source = _source(self._config)
-        self._publisher = self.node.create_publisher(Image, IMAGE_TOPIC, _qos(self._config))
+        self._compressed = self._config.image_transport == 'compressed'
+        topic = self.node.resolve_topic_name(IMAGE_TOPIC)
+        self._publisher = self.node.create_publisher(
+            CompressedImage if self._compressed else Image,
+            f'{topic}/compressed' if self._compressed else IMAGE_TOPIC,
+            _qos(self._config),
+        )
         period_s = 1 / self._source.rate_hz
         self._source.start(time.monotonic() + period_s)
         # The steady clock: a step of the system's time must not stop the camera.
@@ -139,7 +146,15 @@ class TestCameraNode:
         now = self.node.get_clock().now()
         picture = self._source.picture(time.monotonic(), now.nanoseconds / 1e9)
         if picture is not None:
-            self._publisher.publish(self._message(picture, now))
+            make = self._compressed_message if self._compressed else self._message
+            self._publisher.publish(make(picture, now))
+
+    def _compressed_message(self, picture: Pixels, now: Time) -> CompressedImage:
+        message = CompressedImage(format='bgr8; jpeg compressed bgr8')
+        message.header.stamp = now.to_msg()
+        message.header.frame_id = self._config.frame_id
+        message.data = array('B', cv2.imencode('.jpg', picture)[1].tobytes())
+        return message
 
     def _message(self, picture: Pixels, now: Time) -> Image:
         rows = np.ascontiguousarray(from_bgr(picture, self._config.encoding))

@@ -19,6 +19,8 @@ CORE = {
     'doctor.report', 'doctor.target', 'doctor.readings', 'doctor.wire_verdicts',
     'doctor.media_verdicts', 'doctor.ros_verdicts',
     'cameras',
+    'image_flow',
+    'media.compressed',
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
@@ -30,6 +32,7 @@ SHELLS = {
 ADAPTERS = {
     'ros.parameters', 'ros.status', 'ros.diagnostics', 'ros.logging', 'ros.outbox', 'ros.runner',
     'ros.transport', 'ros.camera_probe',
+    'ros.images',
 }  # fmt: skip
 NODES = {
     'nodes.signaling_server', 'nodes.camera_sender', 'nodes.test_camera', 'nodes.entry',
