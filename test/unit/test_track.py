@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fractions
 import threading
 
 import cv2
@@ -11,7 +12,6 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 from fakes import FakeImage, scene_image, until
 
-from rtc_signaling.media import track as track_module
 from rtc_signaling.media.frames import to_i420
 from rtc_signaling.media.scene import CORNERS, read_corners, read_index
 from rtc_signaling.media.track import Camera, CameraTrack, Picture
@@ -21,8 +21,8 @@ FRAME_NS = 33_333_333
 
 
 @contextlib.asynccontextmanager
-async def running():
-    camera = Camera()
+async def running(convert=to_i420):
+    camera = Camera(convert)
     task = asyncio.create_task(camera.run())
     try:
         yield camera
@@ -32,21 +32,19 @@ async def running():
 
 
 @pytest.fixture
-def converted(monkeypatch):
+def converted():
     """Return the images that were converted, and hold each conversion back until released."""
 
     class Converted(list):
         release = threading.Event()
 
+        def convert(self, image):
+            self.append(image)
+            assert self.release.wait(10)
+            return to_i420(image)
+
     result = Converted()
     result.release.set()
-
-    def convert(image):
-        result.append(image)
-        assert result.release.wait(10)
-        return to_i420(image)
-
-    monkeypatch.setattr(track_module, 'to_i420', convert)
     return result
 
 
@@ -61,7 +59,7 @@ async def test_an_image_becomes_a_frame_of_the_same_picture():
         camera.put(scene_image(77), 0)
         frame = await received(track)
         assert (frame.width, frame.height, frame.format.name) == (320, 240, 'yuv420p')
-        assert (frame.pts, frame.time_base) == (0, track_module._TIME_BASE)
+        assert (frame.pts, frame.time_base) == (0, fractions.Fraction(1, 90_000))
         bgr = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420)
         assert (read_corners(bgr), read_index(bgr)) == (CORNERS, 77)
         camera.put(scene_image(78), FRAME_NS)
@@ -69,7 +67,7 @@ async def test_an_image_becomes_a_frame_of_the_same_picture():
 
 
 async def test_each_viewer_has_a_frame_of_its_own_of_one_conversion(converted):
-    async with running() as camera:
+    async with running(converted.convert) as camera:
         tracks = [camera.add_track() for _ in range(3)]
         camera.put(scene_image(1), 0)
         frames = [await received(track) for track in tracks]
@@ -79,7 +77,7 @@ async def test_each_viewer_has_a_frame_of_its_own_of_one_conversion(converted):
 
 
 async def test_of_images_that_come_too_fast_the_latest_is_shown(converted):
-    async with running() as camera:
+    async with running(converted.convert) as camera:
         track = camera.add_track()
         converted.release.clear()
         first, lost, last = (scene_image(i) for i in range(3))
@@ -105,7 +103,7 @@ async def test_a_slow_viewer_skips_pictures_and_holds_up_nobody():
 
 
 async def test_without_viewers_nothing_is_converted(converted):
-    async with running() as camera:
+    async with running(converted.convert) as camera:
         camera.put(BAD, 0)
         camera.put(scene_image(1), FRAME_NS)
         await until(lambda: camera._waiting is None, 'the image taken')
