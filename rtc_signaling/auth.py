@@ -97,6 +97,10 @@ class TokenAuthenticator:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
+    def replace(self, tokens: Tokens) -> None:
+        """Admit holders of these tokens from now on, and no others."""
+        self._tokens = tokens
+
     def authenticate(self, token: str, unix_time_s: float = 0.0) -> Principal:
         """Return whose `token` it is; both comparisons always run, in constant time.
 

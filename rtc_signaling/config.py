@@ -40,6 +40,7 @@ class ServerConfig:
         10,
         'Most WebSocket connections at once; one more is kept for a sender',
         name='max_connections',
+        live=True,
         minimum=1,
         maximum=10_000,
     )
@@ -110,6 +111,7 @@ class ServerConfig:
         50.0,
         'Messages per second that a client may send in the long run, in Hz',
         name='limits.message_rate',
+        live=True,
         minimum=0.1,
         maximum=1e6,
     )
@@ -117,6 +119,7 @@ class ServerConfig:
         200,
         'Messages that a client may send at once',
         name='limits.message_burst',
+        live=True,
         minimum=1,
         maximum=1_000_000,
     )
@@ -124,6 +127,7 @@ class ServerConfig:
         262144.0,
         'Bytes per second that a client may send in the long run',
         name='limits.byte_rate',
+        live=True,
         minimum=1024.0,
         maximum=1e9,
     )
@@ -131,6 +135,7 @@ class ServerConfig:
         1_048_576,
         'Bytes that a client may send at once',
         name='limits.byte_burst',
+        live=True,
         minimum=1024,
         maximum=1_000_000_000,
     )
@@ -138,6 +143,7 @@ class ServerConfig:
         20.0,
         'Control frames (pings, pongs) per second that a client may send, in Hz',
         name='limits.control_rate',
+        live=True,
         minimum=1.0,
         maximum=1e6,
     )
@@ -145,6 +151,7 @@ class ServerConfig:
         10.0,
         'Connections per second from one address in the long run, in Hz',
         name='limits.connection_rate',
+        live=True,
         minimum=0.1,
         maximum=1e6,
     )
@@ -152,6 +159,7 @@ class ServerConfig:
         20,
         'Connections from one address at once',
         name='limits.connection_burst',
+        live=True,
         minimum=1,
         maximum=1_000_000,
     )
@@ -159,6 +167,7 @@ class ServerConfig:
         10,
         'Failed logins of one address after which it has to wait; one is forgiven each 10 s',
         name='limits.failed_logins',
+        live=True,
         minimum=1,
         maximum=1_000_000,
     )
@@ -179,6 +188,29 @@ class ServerConfig:
         "Names under which the server is reached, besides addresses and the machine's own name",
         name='allowed_hosts',
         pattern=HOST_NAME,
+    )
+    warn_error_rate_hz: float = parameter(
+        1.0,
+        'More errors per second are a warning in /diagnostics, in Hz',
+        name='warn.error_rate',
+        minimum=0.0,
+        maximum=1e6,
+        live=True,
+    )
+    warn_latency_s: float = parameter(
+        0.5,
+        'Pings that take longer (95th percentile) are a warning in /diagnostics, in s',
+        name='warn.latency',
+        minimum=0.001,
+        maximum=60.0,
+        live=True,
+    )
+    log_level: str = parameter(
+        'default',
+        'What is logged; default: as --log-level says, info without it',
+        name='log_level',
+        choices=('default', 'debug', 'info', 'warn', 'error'),
+        live=True,
     )
 
 
@@ -229,6 +261,7 @@ class SenderConfig:
         10,
         'Most viewers at once; an offer beyond is not answered',
         name='max_viewers',
+        live=True,
         minimum=1,
         maximum=1000,
     )
@@ -236,6 +269,7 @@ class SenderConfig:
         5.0,
         'A viewer whose receiver reports stop for so long is let go, in s',
         name='viewer_timeout',
+        live=True,
         minimum=2.0,
         maximum=60.0,
     )
@@ -243,6 +277,7 @@ class SenderConfig:
         2.0,
         'No image for so long: the camera counts as stale, in s',
         name='stale_timeout',
+        live=True,
         minimum=0.1,
         maximum=60.0,
     )
@@ -258,6 +293,58 @@ class SenderConfig:
         'same topic with /compressed behind it',
         name='image_transport',
         choices=('raw', 'compressed'),
+    )
+    enabled: bool = parameter(
+        True,
+        'Whether the camera is on at the start; service set_enabled changes it',
+        name='enabled',
+    )
+    max_fps: float = parameter(
+        0.0,
+        'Most pictures per second that are sent, in Hz; 0 sends every image',
+        name='max_fps',
+        minimum=0.0,
+        maximum=240.0,
+        live=True,
+    )
+    expected_rate_hz: float = parameter(
+        0.0,
+        'Images per second that the camera should give, in Hz; fewer are a warning; 0: unknown',
+        name='expected_rate',
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    )
+    warn_frame_age_s: float = parameter(
+        0.5,
+        'Images older than this when they come are a warning, in s',
+        name='warn.frame_age',
+        minimum=0.001,
+        maximum=60.0,
+        live=True,
+    )
+    warn_latency_s: float = parameter(
+        0.5,
+        'Pictures older than this at a viewer are a warning, in s',
+        name='warn.latency',
+        minimum=0.001,
+        maximum=60.0,
+        live=True,
+    )
+    warn_loss: float = parameter(
+        0.05,
+        'More lost packets of a viewer than this share are a warning',
+        name='warn.loss',
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    )
+    log_level: str = parameter(
+        'default',
+        'What is logged; default: as --log-level says, info without it',
+        name='log_level',
+        choices=('default', 'debug', 'info', 'warn', 'error'),
+        live=True,
     )
 
 

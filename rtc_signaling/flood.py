@@ -50,6 +50,11 @@ class FloodGuard:
         self._budgets: dict[Client, _Budget] = {}
         self._logged: dict[str, tuple[float, int]] = {}
 
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Judge by other limits from now on; everybody begins anew."""
+        self._config = config
+        self._budgets.clear()
+
     def control_bucket(self) -> TokenBucket:
         """Return a new connection's bucket for control frames."""
         rate_hz = self._config.control_rate_hz

@@ -49,17 +49,18 @@ class Gate:
         self._origins = OriginRules(
             hostname, (config.host, *config.allowed_hosts), config.allowed_origins
         )
-        self._addresses = AddressTable(
-            AddressRules(
-                connections_per_s=config.connection_rate_hz,
-                connections_burst=config.connection_burst,
-                failed_logins_per_s=1 / LOGIN_PERIOD_S,
-                failed_logins_burst=config.failed_logins,
-            )
-        )
+        self._address_rules = _address_rules(config)
+        self._addresses = AddressTable(self._address_rules)
         self._authenticator = authenticator
         self._metrics = metrics
         self._pages = Pages()
+
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Take up other limits of addresses; accounts begin anew if they are other ones."""
+        rules = _address_rules(config)
+        if rules != self._address_rules:
+            self._address_rules = rules
+            self._addresses = AddressTable(rules)
 
     def judge(
         self,
@@ -198,6 +199,15 @@ class Gate:
         if retry_after_s is not None:
             response.headers['Retry-After'] = str(math.ceil(retry_after_s))
         return response
+
+
+def _address_rules(config: ServerConfig) -> AddressRules:
+    return AddressRules(
+        connections_per_s=config.connection_rate_hz,
+        connections_burst=config.connection_burst,
+        failed_logins_per_s=1 / LOGIN_PERIOD_S,
+        failed_logins_burst=config.failed_logins,
+    )
 
 
 def _path_and_query(target: str) -> tuple[str, str]:

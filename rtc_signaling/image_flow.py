@@ -7,7 +7,8 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+
+from rtc_signaling.report import Level
 
 # What the rates are taken over: long enough for the few images of a bad transport.
 WINDOW_S = 5.0
@@ -15,8 +16,8 @@ WINDOW_S = 5.0
 MAX_EVENTS = 2400
 # An image more or less at either end of the window is no loss.
 MIN_ARRIVING = 0.9
-# So many are published in the window at least before anything is said of losses.
-MIN_EXPECTED = 10
+# Of a slower camera nothing is said of losses: a single one would decide.
+MIN_JUDGED_HZ = 2.0
 # A step of the stamps beyond this is a jump of a clock, or a camera that was away.
 MAX_STEP_NS = 5_000_000_000
 MIN_STEPS = 4
@@ -29,15 +30,6 @@ REMEDY = (
     'start it with FASTDDS_DEFAULT_PROFILES_FILE set to config/fastdds_images.xml, '
     'see docs/images-over-dds.md'
 )
-
-
-class Level(IntEnum):
-    """Say how bad it is; the numbers are those of diagnostic_msgs/DiagnosticStatus."""
-
-    OK = 0
-    WARN = 1
-    ERROR = 2
-    STALE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +222,8 @@ def judge(flow: ImageFlow, stale_timeout_s: float) -> tuple[Level, str]:
 
 
 def _loses(flow: ImageFlow) -> bool:
-    enough = flow.published_hz * WINDOW_S >= MIN_EXPECTED
-    return enough and flow.received_hz < MIN_ARRIVING * flow.published_hz
+    fast = flow.published_hz >= MIN_JUDGED_HZ
+    return fast and flow.received_hz < MIN_ARRIVING * flow.published_hz
 
 
 def _loss(flow: ImageFlow) -> str:

@@ -22,6 +22,7 @@ from rtc_signaling.errors import NotRunningError, RtcSignalingError
 logger = logging.getLogger(__name__)
 
 ServiceT = TypeVar('ServiceT')
+ResultT = TypeVar('ResultT')
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
@@ -103,6 +104,25 @@ class LoopThread(Generic[ServiceT]):
             loop.call_soon_threadsafe(callback)
         except RuntimeError as error:  # asyncio's word for "the loop was closed meanwhile"
             raise NotRunningError(f'{self._thread.name} has stopped') from error
+
+    def call(self, function: Callable[[], ResultT], timeout_s: float = 2.0) -> ResultT:
+        """Run `function` in the loop and return what it returns; any other thread may call.
+
+        Raises:
+            NotRunningError: The loop is not running.
+            TimeoutError: The loop had no time for it; it may still run later.
+            Exception: Whatever it raised.
+        """
+        future: Future[ResultT] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001  # raised again at the caller
+                future.set_exception(error)
+
+        self.call_soon(run)
+        return future.result(timeout_s)
 
     def stop(self, timeout_s: float = 3.0) -> bool:
         """Stop the service and join the thread; any other thread may call, and call again.

@@ -211,6 +211,52 @@ class RateMeter:
         return 1.0 / max(mean_s, self.silence_s(now_s), 1e-6)
 
 
+class SenderMeter:
+    """Turn the camera sender's counts into rates, from one look to the next.
+
+    Attributes:
+        fps: Pictures shown per second.
+        drop_rate: Share of the images that were replaced unseen, 0 to 1.
+    """
+
+    def __init__(self) -> None:
+        self.fps = 0.0
+        self.drop_rate = 0.0
+        self._last = (0.0, 0, 0, 0)
+
+    def look(self, now_s: float, received: int, replaced: int, shown: int) -> None:
+        """Take the counts of now, which are since the start."""
+        then_s, received_then, replaced_then, shown_then = self._last
+        self.fps = _rate(shown - shown_then, now_s - then_s)
+        self.drop_rate = _rate(replaced - replaced_then, received - received_then)
+        self._last = (now_s, received, replaced, shown)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerFigures:
+    """Hold how one viewer's video is; None is what it has not reported.
+
+    Attributes:
+        client_id: The viewer.
+        state: The W3C RTCPeerConnectionState of its connection.
+        bitrate_bps: Bits per second that go to it.
+        fps: Pictures per second that it presents.
+        loss: Share of its packets that are lost, 0 to 1.
+        freezes: How often its picture froze.
+        rtt_s: Round trip to it.
+        latency_s: Age of the pictures when it presents them.
+    """
+
+    client_id: str
+    state: str
+    bitrate_bps: float
+    fps: float | None = None
+    loss: float | None = None
+    freezes: float | None = None
+    rtt_s: float | None = None
+    latency_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SenderSnapshot:
     """Hold the camera sender's figures of one moment; the counts are since its start.
@@ -226,6 +272,11 @@ class SenderSnapshot:
         images_bad: Images that could not be converted.
         pictures_shown: Pictures that went to the viewers' tracks.
         last_error: What is wrong with the images, or ''.
+        enabled: Whether the camera is switched on.
+        fps: Pictures per second that went to the viewers' tracks.
+        bitrate_bps: Bits per second that go to all viewers.
+        drop_rate: Share of the last images that were replaced before they were looked at.
+        viewer_figures: Of each viewer.
     """
 
     server_url: str
@@ -238,3 +289,14 @@ class SenderSnapshot:
     images_bad: int
     pictures_shown: int
     last_error: str
+    enabled: bool = True
+    fps: float = 0.0
+    bitrate_bps: float = 0.0
+    drop_rate: float = 0.0
+    viewer_figures: tuple[ViewerFigures, ...] = ()
+
+    @property
+    def latency_s(self) -> float | None:
+        """The median age of the pictures, over the viewers that have measured it."""
+        measured = [v.latency_s for v in self.viewer_figures if v.latency_s is not None]
+        return Quantiles.of(measured).p50 if measured else None

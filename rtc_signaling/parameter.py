@@ -32,6 +32,7 @@ class Parameter:
         maximum: Highest allowed number, or None.
         choices: The allowed strings; empty allows all.
         pattern: What a string, or each string of a list, must match whole; None allows all.
+        live: Whether it can be changed while the node runs.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Parameter:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
+    live: bool = False
 
     def check(self, value: Any) -> Value:
         """Return `value` in the parameter's type.
@@ -92,6 +94,27 @@ def parameter(default: Value, description: str, *, name: str, **rules: Any) -> A
 def parameters(config: type[Any]) -> dict[str, Parameter]:
     """Return the parameters of a configuration dataclass, by field name, in their order."""
     return {f.name: f.metadata['parameter'] for f in dataclasses.fields(config)}
+
+
+def with_values(config: ConfigT, values: dict[str, Any]) -> ConfigT:
+    """Return a configuration with some values replaced, by ROS names, checking each.
+
+    Raises:
+        ConfigurationError: A value has the wrong type or breaks a rule, a name is unknown, or the
+            parameter cannot be changed while the node runs.
+    """
+    fields = {spec.name: (field, spec) for field, spec in parameters(type(config)).items()}
+    changes = {}
+    for name, value in values.items():
+        if name not in fields:
+            raise ConfigurationError(name, value, 'there is no such parameter')
+        field, spec = fields[name]
+        if not spec.live:
+            raise ConfigurationError(
+                name, value, 'needs a restart: it is read when the node starts'
+            )
+        changes[field] = spec.check(value)
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 
 def from_values(config: type[ConfigT], values: dict[str, Any]) -> ConfigT:

@@ -56,6 +56,28 @@ def load(path: Path) -> Tokens:
     return _parse(path, file.text)
 
 
+def replace(path: Path) -> Tokens:
+    """Put new tokens into the file at `path`, whole, and return them.
+
+    Raises:
+        ConfigurationError: The file cannot be written; the old tokens stay.
+    """
+    content = _new_tokens()
+    target = path.resolve()
+    try:
+        with tempfile.NamedTemporaryFile('w', dir=target.parent, encoding='utf-8') as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            # A second name for the file, which `replace` takes away again.
+            waiting = Path(f'{file.name}.new')
+            os.link(file.name, waiting)
+            waiting.replace(target)
+    except OSError as error:
+        raise ConfigurationError(_PARAMETER, str(path), f'cannot be written: {error}') from error
+    logger.info('put new access tokens into %s', path)
+    return Tokens(**content)
+
+
 class TokenReader:
     """Read the sender's token at each call, so that a new one is taken up without a restart.
 
@@ -104,8 +126,12 @@ def _parse(path: Path, text: str) -> Tokens:
     return Tokens(sender=sender, receiver=receiver)
 
 
+def _new_tokens() -> dict[str, str]:
+    return {'sender': secrets.token_urlsafe(24), 'receiver': secrets.token_urlsafe(24)}
+
+
 def _create(path: Path) -> None:
-    content = {'sender': secrets.token_urlsafe(24), 'receiver': secrets.token_urlsafe(24)}
+    content = _new_tokens()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A temporary file has mode 0600 from its first byte; the link makes it appear whole.

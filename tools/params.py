@@ -58,13 +58,14 @@ def default(spec: Parameter) -> str:
 
 
 def rule(spec: Parameter) -> str:
-    """Return a parameter's rule in words, or ''."""
+    """Return a parameter's rule in words, and whether it is live."""
+    words = ''
     if spec.choices:
-        return f'One of {", ".join(spec.choices)}.'
-    if spec.minimum is not None and spec.maximum is not None:
+        words = f'One of {", ".join(spec.choices)}.'
+    elif spec.minimum is not None and spec.maximum is not None:
         low, high = (f'{bound:.10g}' for bound in (spec.minimum, spec.maximum))
-        return f'{low} to {high}.'
-    return ''
+        words = f'{low} to {high}.'
+    return f'{words} Live.'.lstrip() if spec.live else words
 
 
 def main() -> int:

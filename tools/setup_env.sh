@@ -199,7 +199,7 @@ install_package() {
     for name in package.xml launch config; do
         link "$name" "share/rtc_signaling/$name"
     done
-    for name in signaling_server camera_sender test_camera; do
+    for name in signaling_server camera_sender test_camera doctor; do
         ln -sfn "../../bin/$name" "$venv/lib/rtc_signaling/$name"
     done
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import aioice.ice
 from aioice.ice import get_host_addresses
-from aiortc import RTCRtpReceiver
+from aiortc import RTCRtpReceiver, RTCRtpSender
 
 LOOPBACK = '127.0.0.1'
 
@@ -46,3 +46,11 @@ def chosen_candidates(receiver: RTCRtpReceiver) -> tuple[Any, Any] | None:
     connection = receiver.transport.transport._connection
     pair = connection._nominated.get(1)
     return None if pair is None else (pair.local_candidate, pair.remote_candidate)
+
+
+def force_key_frame(sender: RTCRtpSender) -> None:
+    """Have the next picture of `sender` encoded as a key frame, as a viewer's PLI does.
+
+    aiortc has no public way; its handler of RTCP calls this method.
+    """
+    sender._send_keyframe()

@@ -19,8 +19,10 @@ from aiortc import (
 from aiortc.sdp import candidate_from_sdp
 from msgspec import UNSET, UnsetType
 
+from rtc_signaling.media._aiortc import force_key_frame
 from rtc_signaling.media.track import Camera
-from rtc_signaling.messages import Answer, IceCandidate, Message, Offer
+from rtc_signaling.messages import Answer, IceCandidate, Message, Offer, Stats
+from rtc_signaling.metrics import ViewerFigures
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class _Delivery(NamedTuple):
     """Hold what a receiver report and the packet counter said at one look."""
 
     packets_sent: int
+    size_bytes: int
     report_time: float
 
 
@@ -69,16 +72,42 @@ class ViewerPeer:
         self.offer_id: str | UnsetType = UNSET
         self._camera = camera
         self._send = send
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._inbox: asyncio.Queue[Offer | IceCandidate] = asyncio.Queue(MAX_INBOX)
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers))
         self._track = camera.add_track()
+        self._stats = Stats()
+        self._bitrate_bps = 0.0
         self._add_track()
 
     @property
     def connection_state(self) -> str:
         """The W3C RTCPeerConnectionState."""
         return str(self._connection.connectionState)
+
+    @property
+    def figures(self) -> ViewerFigures:
+        """How its video is, as far as it is known; what it reports may be stale or untrue."""
+        stats = self._stats
+        rtt_ms, latency_ms = _known(stats.rtt_ms), _known(stats.latency_ms)
+        return ViewerFigures(
+            client_id=self.client_id,
+            state=self.connection_state,
+            bitrate_bps=self._bitrate_bps,
+            fps=_known(stats.fps),
+            loss=_known(stats.loss),
+            freezes=_known(stats.freezes),
+            rtt_s=None if rtt_ms is None else rtt_ms / 1000,
+            latency_s=None if latency_ms is None else latency_ms / 1000,
+        )
+
+    def take_stats(self, stats: Stats) -> None:
+        """Keep what the viewer reports of its video."""
+        self._stats = stats
+
+    def request_key_frame(self) -> None:
+        """Have the next picture be a key frame."""
+        force_key_frame(self._connection.getSenders()[0])
 
     def put(self, message: Offer | IceCandidate) -> None:
         """Leave a message of the viewer's; one too many is dropped, with a warning."""
@@ -161,7 +190,7 @@ class ViewerPeer:
         """Return when the viewer is gone, with the reason."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + CONNECT_TIMEOUT_S
-        last = _Delivery(0, 0.0)
+        last = _Delivery(0, 0, 0.0)
         silent_s = 0.0
         while True:
             await asyncio.sleep(WATCH_PERIOD_S)
@@ -173,21 +202,26 @@ class ViewerPeer:
                     return f'no connection within {CONNECT_TIMEOUT_S:.0f} s'
                 continue
             now = await self._delivery()
+            self._bitrate_bps = (now.size_bytes - last.size_bytes) * 8 / WATCH_PERIOD_S
             # Reports stop by themselves when nothing is sent; then ICE's consent checks decide.
             sending = now.packets_sent > last.packets_sent
             silent_s = silent_s + WATCH_PERIOD_S if sending else 0.0
             if now.report_time > last.report_time:
                 silent_s = 0.0
-            if silent_s >= self._timeout_s:
+            if silent_s >= self.timeout_s:
                 return f'no receiver report for {silent_s:.0f} s'
             last = now
 
     async def _delivery(self) -> _Delivery:
         sender = self._connection.getSenders()[0]
-        packets_sent, report_time = 0, 0.0
+        packets_sent, size_bytes, report_time = 0, 0, 0.0
         for stats in (await sender.getStats()).values():
             if stats.type == 'outbound-rtp':
-                packets_sent = stats.packetsSent
+                packets_sent, size_bytes = stats.packetsSent, stats.bytesSent
             elif stats.type == 'remote-inbound-rtp':
                 report_time = stats.timestamp.timestamp()
-        return _Delivery(packets_sent, report_time)
+        return _Delivery(packets_sent, size_bytes, report_time)
+
+
+def _known(amount: float | UnsetType) -> float | None:
+    return None if isinstance(amount, UnsetType) else float(amount)

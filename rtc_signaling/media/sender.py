@@ -31,8 +31,9 @@ from rtc_signaling.messages import (
     Offer,
     PeerJoined,
     PeerLeft,
+    Stats,
 )
-from rtc_signaling.metrics import SenderSnapshot
+from rtc_signaling.metrics import SenderMeter, SenderSnapshot
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class CameraSender:
         self._tasks: dict[asyncio.Task[str], ViewerPeer] = {}
         self._byes: dict[asyncio.Task[None], str] = {}
         self._refusal = ''
+        self._enabled = config.enabled
+        self._meter = SenderMeter()
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator[CameraSender]:
@@ -112,9 +115,33 @@ class CameraSender:
         if refusal is not None:
             raise refusal
 
+    def reconfigure(self, config: SenderConfig) -> None:
+        """Take up the parameters that are live; what is read at the start stays."""
+        self._config = config
+        self._camera.pacer.max_fps = config.max_fps
+        for peer in self._peers.values():
+            peer.timeout_s = config.viewer_timeout_s
+
+    def set_enabled(self, enabled: bool) -> int:
+        """Switch the camera on or off; return how many viewers were let go."""
+        self._enabled = enabled
+        let_go = [] if enabled else list(self._peers.values())
+        for peer in let_go:
+            self._drop(peer.client_id)
+            self._say_bye(peer.client_id, peer.offer_id, 'disabled')
+        self._report()
+        return len(let_go)
+
+    def request_key_frame(self) -> int:
+        """Send every viewer a key frame next; return how many viewers there are."""
+        for peer in self._peers.values():
+            peer.request_key_frame()
+        return len(self._peers)
+
     def snapshot(self) -> SenderSnapshot:
         """Return the figures of now."""
-        states = [peer.connection_state for peer in self._peers.values()]
+        viewers = tuple(peer.figures for peer in self._peers.values())
+        states = [figures.state for figures in viewers]
         counts = self._camera.counts
         return SenderSnapshot(
             server_url=self._config.server_url,
@@ -127,6 +154,11 @@ class CameraSender:
             images_bad=counts.bad,
             pictures_shown=counts.shown,
             last_error=self._camera.last_error,
+            enabled=self._enabled,
+            fps=self._meter.fps,
+            bitrate_bps=sum(figures.bitrate_bps for figures in viewers),
+            drop_rate=self._meter.drop_rate,
+            viewer_figures=viewers,
         )
 
     async def _talk(self) -> None:
@@ -153,7 +185,7 @@ class CameraSender:
             self._present = {peer.client_id for peer in message.peers}
         elif isinstance(message, Offer):
             self._take_offer(message)
-        elif isinstance(message, IceCandidate | Bye):
+        elif isinstance(message, IceCandidate | Bye | Stats):
             self._take_of_viewer(message)
         elif isinstance(message, PeerJoined):
             self._present.add(message.client_id)
@@ -168,13 +200,15 @@ class CameraSender:
             level = logging.INFO if message.code == 'expired' else logging.WARNING
             logger.log(level, 'the server says %s: %s', message.code, message.message)
 
-    def _take_of_viewer(self, message: IceCandidate | Bye) -> None:
+    def _take_of_viewer(self, message: IceCandidate | Bye | Stats) -> None:
         """Take what belongs to an offer; if that was another, or let go, it is too late."""
         peer = self._peers.get(message.client_id or '')
         if peer is None:
             return
         if isinstance(message, IceCandidate):
             peer.put(message)
+        elif isinstance(message, Stats):
+            peer.take_stats(message)
         elif message.offer_id in (UNSET, peer.offer_id):
             self._drop(peer.client_id)
 
@@ -183,6 +217,9 @@ class CameraSender:
         # An offer is always of a new peer connection of the viewer's: aiortc can neither restart
         # ICE nor roll back.
         self._drop(client_id)
+        if not self._enabled:
+            self._say_bye(client_id, offer.offer_id, 'disabled')
+            return
         if len(self._peers) >= self._config.max_viewers:
             logger.warning(
                 'viewer %s: not served, there are %d already (max_viewers)',
@@ -283,6 +320,9 @@ class CameraSender:
         self._on_snapshot(self.snapshot())
 
     async def _report_periodically(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            counts = self._camera.counts
+            self._meter.look(loop.time(), counts.received, counts.replaced, counts.shown)
             self._report()
             await asyncio.sleep(SNAPSHOT_PERIOD_S)

@@ -36,3 +36,28 @@ class RtpClock:
         self._last_arrival_ns = arrival_ns
         self._elapsed_ns += step_ns
         return self._elapsed_ns * VIDEO_CLOCK_HZ // 1_000_000_000
+
+
+class Pacer:
+    """Choose the images to send when a camera gives more than are wanted, evenly.
+
+    Args:
+        max_fps: Most pictures per second; 0 takes every image.
+    """
+
+    def __init__(self, max_fps: float = 0.0) -> None:
+        self.max_fps = max_fps
+        self._next_ns = 0
+
+    def admits(self, arrival_ns: int) -> bool:
+        """Tell whether to send the image that came at `arrival_ns` of a monotonic clock."""
+        if self.max_fps <= 0:
+            return True
+        period_ns = int(1e9 / self.max_fps)
+        # Images do not come on the dot: one that is early by half a period is the one.
+        if arrival_ns < self._next_ns - period_ns // 2:
+            return False
+        # Kept on the grid, so that a camera of 30 Hz gives 20 and not 15; not after a pause.
+        late_ns = arrival_ns - self._next_ns
+        self._next_ns = (self._next_ns if late_ns < period_ns else arrival_ns) + period_ns
+        return True

@@ -16,7 +16,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from rtc_signaling.errors import MediaError
 from rtc_signaling.media.frames import Pixels, to_i420
-from rtc_signaling.media.timing import VIDEO_CLOCK_HZ, RtpClock
+from rtc_signaling.media.timing import VIDEO_CLOCK_HZ, Pacer, RtpClock
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +112,7 @@ class Camera:
         self._convert = convert
         self.counts = CameraCounts()
         self.last_error = ''
+        self.pacer = Pacer()
         self._clock = RtpClock()
         self._tracks: set[CameraTrack] = set()
         self._lock = threading.Lock()
@@ -165,7 +166,7 @@ class Camera:
 
     async def _show(self, image: Any, stamp_ns: int, arrival_ns: int) -> None:
         pts = self._clock.pts(stamp_ns, arrival_ns)
-        if not self._tracks:
+        if not self._tracks or not self.pacer.admits(arrival_ns):
             return
         try:
             i420 = await asyncio.to_thread(self._convert, image)

@@ -9,9 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+from std_msgs.msg import Float64, UInt32
+from std_srvs.srv import SetBool, Trigger
 
+from rtc_signaling import sender_reports
 from rtc_signaling.config import SenderConfig
-from rtc_signaling.image_flow import ImageFlow, Level, judge
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.media.compressed import compressed_to_i420
 from rtc_signaling.media.frames import to_i420
@@ -19,46 +21,53 @@ from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.metrics import SenderSnapshot
 from rtc_signaling.nodes.background import BackgroundNode
-from rtc_signaling.ros import status
+from rtc_signaling.report import Report
 from rtc_signaling.ros.images import AnyImage, ImageSubscription
-from rtc_signaling.ros.logging import forward_logs
-from rtc_signaling.ros.outbox import Outbox
-from rtc_signaling.ros.parameters import declare
-from rtc_signaling.ros.status import StatusPublisher
+from rtc_signaling.ros.logging import forward_logs, set_log_level
+from rtc_signaling.ros.parameters import LiveParameters, declare
 from rtc_signaling.tokens import TokenReader
 
 logger = logging.getLogger(__name__)
 
 
-class CameraSenderNode(BackgroundNode):
+class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
     """Send a camera's images to WebRTC viewers and publish how that goes.
 
-    Subscribes to `camera/image_raw`, publishes `camera_sender/status`. Construct, spin and close
-    it on one thread.
+    Subscribes to `camera/image_raw`. Publishes `camera_sender/status`, `camera_sender/errors`,
+    /diagnostics, and as plain numbers `camera_sender/viewers`, `camera_sender/fps` (Hz),
+    `camera_sender/bitrate` (bit/s), `camera_sender/frame_age` (s) and `camera_sender/latency` (s,
+    as the viewers measured it). Services `camera_sender/request_keyframe` and
+    `camera_sender/set_enabled`. Construct, spin and close it on one thread.
 
     Raises:
         ConfigurationError: A parameter cannot be used.
     """
 
     def __init__(self, context: Context) -> None:
-        self.node = Node('camera_sender', context=context)
-        forward_logs(self.node.get_logger())
-        self._config = declare(self.node, SenderConfig)
-        self._status = StatusPublisher(
-            self.node, 'camera_sender/status', f'rtc_signaling:{self._config.client_id}'
-        )
-        self._outbox = Outbox[SenderSnapshot](self.node, self._publish)
-        compressed = self._config.image_transport == 'compressed'
+        self.node = node = Node('camera_sender', context=context)
+        self._config = config = declare(node, SenderConfig)
+        forward_logs(node.get_logger(), config.log_level)
+        self._put = self._publish_as('camera_sender', f'rtc_signaling:{config.client_id}')
+        self._viewers = node.create_publisher(UInt32, 'camera_sender/viewers', 10)
+        self._fps = node.create_publisher(Float64, 'camera_sender/fps', 10)
+        self._bitrate = node.create_publisher(Float64, 'camera_sender/bitrate', 10)
+        self._frame_age = node.create_publisher(Float64, 'camera_sender/frame_age', 10)
+        self._latency = node.create_publisher(Float64, 'camera_sender/latency', 10)
+        compressed = config.image_transport == 'compressed'
         self._camera = Camera(compressed_to_i420 if compressed else to_i420)
+        self._camera.pacer.max_fps = config.max_fps
         self._seen = ''
+        self._images = ImageSubscription(node, config, self._on_image)
         self._thread = LoopThread('media', self._open_sender)
-        self._thread.start()
-        self._images = ImageSubscription(self.node, self._config, self._on_image)
+        self._sender = self._thread.start()
+        LiveParameters(node, config, self._reconfigure)
+        node.create_service(Trigger, 'camera_sender/request_keyframe', self._request_key_frame)
+        node.create_service(SetBool, 'camera_sender/set_enabled', self._set_enabled)
         logger.info('waiting for images on %s', self._images.topic)
 
     def _open_sender(self) -> AbstractAsyncContextManager[CameraSender]:
         read_token = TokenReader(self._config.auth_token_file, os.environ)
-        return CameraSender(self._config, self._camera, read_token, self._outbox.put).run()
+        return CameraSender(self._config, self._camera, read_token, self._put).run()
 
     def _on_image(self, image: AnyImage, stamp_ns: int) -> None:
         self._camera.put(image, stamp_ns)
@@ -72,56 +81,45 @@ class CameraSenderNode(BackgroundNode):
 
     def _publish(self, snapshot: SenderSnapshot) -> None:
         flow = self._images.flow()
-        arriving = judge(flow, self._config.stale_timeout_s)
-        level, message = _judge(snapshot, arriving)
-        self._status.publish(
-            level,
-            message,
-            [
-                ('linked', snapshot.linked),
-                ('viewers', snapshot.viewers_connected),
-                ('viewers_joining', snapshot.viewers - snapshot.viewers_connected),
-                ('images', arriving[1] or 'arrive'),
-                ('image', self._seen),
-                *_flow_values(flow),
-                ('images_replaced', snapshot.images_replaced),
-                ('images_bad', snapshot.images_bad),
-                ('pictures_shown', snapshot.pictures_shown),
-                ('last_error', snapshot.last_error),
-                ('server_url', snapshot.server_url),
-            ],
+        self._status.publish(sender_reports.status(snapshot, flow, self._seen, self._config))
+        self._viewers.publish(UInt32(data=snapshot.viewers_connected))
+        self._fps.publish(Float64(data=snapshot.fps))
+        self._bitrate.publish(Float64(data=snapshot.bitrate_bps))
+        # What is not known is not published: a 0 would look like a measurement.
+        if flow.age_s is not None:
+            self._frame_age.publish(Float64(data=flow.age_s))
+        if snapshot.latency_s is not None:
+            self._latency.publish(Float64(data=snapshot.latency_s))
+
+    def _reports(self, snapshot: SenderSnapshot) -> list[Report]:
+        return sender_reports.diagnostics(snapshot, self._images.flow(), self._config)
+
+    def _reconfigure(self, config: SenderConfig) -> None:
+        self._config = config
+        set_log_level(self.node.get_logger(), config.log_level)
+        self._thread.call(lambda: self._sender.reconfigure(config))
+
+    def _request_key_frame(
+        self, _request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        count = self._thread.call(self._sender.request_key_frame)
+        response.success = True
+        response.message = f'{count} viewer(s) get a key frame next'
+        return response
+
+    def _set_enabled(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        enabled = bool(request.data)
+        count = self._thread.call(lambda: self._sender.set_enabled(enabled))
+        response.success = True
+        response.message = (
+            'the camera is on' if enabled else f'the camera is off; let {count} viewer(s) go'
         )
+        logger.info('%s', response.message)
+        return response
 
 
 def make(context: Context) -> CameraSenderNode:
     """Construct the node, for `runner.run`."""
     return CameraSenderNode(context)
-
-
-def _flow_values(flow: ImageFlow) -> list[tuple[str, object]]:
-    return [
-        ('image_rate', flow.received_hz),
-        ('image_rate_published', flow.published_hz),
-        ('image_age', '' if flow.age_s is None else flow.age_s),
-        ('images_received', flow.received),
-        ('images_lost', flow.lost),
-        ('image_topic', flow.topic),
-        ('image_qos', 'reliable' if flow.reliable else 'best effort'),
-        ('image_publishers', ', '.join(publisher.node for publisher in flow.publishers)),
-        ('image_qos_mismatches', flow.incompatible),
-        ('image_qos_mismatch', flow.incompatible_policy),
-    ]
-
-
-def _judge(snapshot: SenderSnapshot, images: tuple[Level, str]) -> tuple[bytes, str]:
-    """Say in a level and in words how the sender is; the worst first."""
-    if snapshot.refusal:
-        return status.ERROR, snapshot.refusal
-    if snapshot.last_error:
-        return status.ERROR, snapshot.last_error
-    if not snapshot.linked:
-        return status.WARN, f'no connection to the signaling server at {snapshot.server_url}'
-    level, words = images
-    if level is not Level.OK:
-        return bytes([level]), words
-    return status.OK, f'sending to {snapshot.viewers_connected} viewer(s)'

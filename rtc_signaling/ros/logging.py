@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 
@@ -40,12 +41,20 @@ class RosLogHandler(logging.Handler):
                 self._ros_logger.debug(trace)
 
 
-def forward_logs(ros_logger: RcutilsLogger) -> None:
-    """Send what this package logs at INFO, and what its libraries log at WARNING, to ROS.
+def forward_logs(ros_logger: RcutilsLogger, level: str = 'default') -> None:
+    """Send what this package logs at `level`, and what its libraries log at WARNING, to ROS.
 
     Call once in a process, on the main thread, before threads start.
     """
     root = logging.getLogger()
     root.addHandler(RosLogHandler(ros_logger))
     root.setLevel(logging.WARNING)
-    logging.getLogger('rtc_signaling').setLevel(logging.INFO)
+    set_log_level(ros_logger, level)
+
+
+def set_log_level(ros_logger: RcutilsLogger, level: str) -> None:
+    """Choose what this package logs: debug, info, warn, error, or default (as ROS was told)."""
+    severity = LoggingSeverity.UNSET if level == 'default' else LoggingSeverity[level.upper()]
+    ros_logger.set_level(severity)
+    # The numbers are the same in both worlds.
+    logging.getLogger('rtc_signaling').setLevel(int(ros_logger.get_effective_level()))

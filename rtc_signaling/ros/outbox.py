@@ -49,12 +49,14 @@ class Outbox(Generic[ItemT]):
             self._guard.trigger()
 
     def drain(self) -> None:
-        """Deliver what waits; on the executor's thread, or after it has stopped spinning."""
-        while True:
-            with self._lock:
-                if not self._items:
-                    return
-                item = self._items.popleft()
+        """Deliver what waits now; on the executor's thread, or after it has stopped spinning.
+
+        What comes meanwhile has triggered the next call, so that other callbacks have their turn.
+        """
+        with self._lock:
+            waiting = list(self._items)
+            self._items.clear()
+        for item in waiting:
             self._deliver(item)
 
     def close(self) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
 
-from rtc_signaling.parameter import Parameter, from_values, parameters
+from rtc_signaling.errors import ConfigurationError
+from rtc_signaling.parameter import Parameter, from_values, parameters, with_values
 
 ConfigT = TypeVar('ConfigT')
 
@@ -24,6 +32,41 @@ def declare(node: Node, config: type[ConfigT]) -> ConfigT:
     return from_values(
         config, {name: value for name, value in values.items() if value is not None}
     )
+
+
+class LiveParameters(Generic[ConfigT]):
+    """Follow `ros2 param set`: check, refuse with the reason, or hand on.
+
+    Use it on the executor's thread.
+
+    Args:
+        node: The node, whose parameters were declared by `declare`.
+        config: What `declare` returned.
+        apply: Called with the new configuration after each change.
+    """
+
+    def __init__(self, node: Node, config: ConfigT, apply: Callable[[ConfigT], None]) -> None:
+        self._config = config
+        self._names = {spec.name for spec in parameters(type(config)).values()}
+        self._apply = apply
+        node.add_on_set_parameters_callback(self._check)
+        node.add_post_set_parameters_callback(self._changed)
+
+    def _check(self, changes: Sequence[RosParameter]) -> SetParametersResult:
+        try:
+            self._changed_config(changes)
+        except ConfigurationError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _changed(self, changes: Sequence[RosParameter]) -> None:
+        self._config = self._changed_config(changes)
+        self._apply(self._config)
+
+    def _changed_config(self, changes: Sequence[RosParameter]) -> ConfigT:
+        # Others are rclpy's own, such as those that override QoS.
+        ours = {change.name: change.value for change in changes if change.name in self._names}
+        return with_values(self._config, ours)
 
 
 def _declare_one(node: Node, spec: Parameter) -> Any:
@@ -47,7 +90,7 @@ def descriptor(spec: Parameter) -> ParameterDescriptor:
     result = ParameterDescriptor(
         name=spec.name,
         description=spec.description,
-        read_only=True,
+        read_only=not spec.live,
         dynamic_typing=True,
         additional_constraints=', '.join(spec.choices),
     )

@@ -153,10 +153,23 @@ class SignalingServer:
             yield self
         finally:
             listener.close(code=CloseCode.GOING_AWAY)
+            for connection in [*self._sockets]:
+                if connection.client is None:  # websockets would wait for its handshake
+                    connection.transport.abort()
             await listener.wait_closed()
             ticker.cancel()
             self._heartbeats.stop()
             await asyncio.gather(ticker, return_exceptions=True)
+
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Take up the parameters that are live; what is read at the start stays."""
+        self._config = config
+        self._core.rules = Rules.of(config)
+        self._gate.reconfigure(config)
+        self._flood.reconfigure(config)
+        for connection in self._sockets:
+            if connection.client is not None:
+                connection.control_frames = self._flood.control_bucket()
 
     def snapshot(self) -> ServerSnapshot:
         """Return the figures of now; rates are over the time since the last snapshot."""

@@ -21,6 +21,7 @@ CORE = {
     'cameras',
     'image_flow',
     'media.compressed',
+    'report', 'server_reports', 'sender_reports',
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
@@ -33,6 +34,7 @@ ADAPTERS = {
     'ros.parameters', 'ros.status', 'ros.diagnostics', 'ros.logging', 'ros.outbox', 'ros.runner',
     'ros.transport', 'ros.camera_probe',
     'ros.images',
+    'ros.errors',
 }  # fmt: skip
 NODES = {
     'nodes.signaling_server', 'nodes.camera_sender', 'nodes.test_camera', 'nodes.entry',

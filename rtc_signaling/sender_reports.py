@@ -1,0 +1,160 @@
+"""How the camera sender is: its status and its parts for /diagnostics, from its figures."""
+
+from __future__ import annotations
+
+from rtc_signaling.config import SenderConfig
+from rtc_signaling.image_flow import ImageFlow, judge
+from rtc_signaling.metrics import SenderSnapshot, ViewerFigures
+from rtc_signaling.report import Finding, Level, Report, worst
+
+# A camera that gives nearly what is expected of it is well.
+RATE_TOLERANCE = 0.9
+# So much of the images may be replaced unseen before the sender counts as too slow for them.
+DROP_TOLERANCE = 0.1
+
+
+def status(snapshot: SenderSnapshot, flow: ImageFlow, seen: str, config: SenderConfig) -> Report:
+    """Return the status for people: everything, the most important first.
+
+    Args:
+        snapshot: The sender's figures.
+        flow: How images arrive.
+        seen: Size and encoding of the last image, in words.
+        config: The thresholds.
+    """
+    level, message = worst(
+        # Without the link nobody can watch, whatever the camera does.
+        _link_findings(snapshot) or _camera_findings(snapshot, flow, config),
+        f'sending to {snapshot.viewers_connected} viewer(s)'
+        if snapshot.enabled
+        else 'switched off (set_enabled)',
+    )
+    values = (
+        ('linked', snapshot.linked),
+        ('enabled', snapshot.enabled),
+        ('viewers', snapshot.viewers_connected),
+        ('viewers_joining', snapshot.viewers - snapshot.viewers_connected),
+        ('image', seen),
+        *_arrival(flow),
+        ('fps', snapshot.fps),
+        ('bitrate_bps', snapshot.bitrate_bps),
+        ('images_replaced', snapshot.images_replaced),
+        ('images_bad', snapshot.images_bad),
+        ('pictures_shown', snapshot.pictures_shown),
+        ('last_error', snapshot.last_error),
+        ('server_url', snapshot.server_url),
+    )
+    return Report('status', level, message, values)
+
+
+def diagnostics(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig) -> list[Report]:
+    """Return the parts for /diagnostics (REP 107), judged by the thresholds of `config`."""
+    return [
+        _camera(snapshot, flow, config),
+        _encoder(snapshot),
+        _link(snapshot),
+        *(_viewer(figures, config) for figures in snapshot.viewer_figures),
+    ]
+
+
+def _link_findings(snapshot: SenderSnapshot) -> list[Finding]:
+    if snapshot.refusal:
+        return [(Level.ERROR, snapshot.refusal)]
+    if not snapshot.linked:
+        text = f'no connection to the signaling server at {snapshot.server_url}'
+        return [(Level.WARN, text)]
+    return []
+
+
+def _camera_findings(
+    snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig
+) -> list[Finding]:
+    if not snapshot.enabled:
+        return []
+    findings: list[Finding] = []
+    if snapshot.last_error:
+        findings.append((Level.ERROR, snapshot.last_error))
+    arriving = judge(flow, config.stale_timeout_s)
+    if arriving[0] is not Level.OK:
+        findings.append(arriving)
+    elif flow.received_hz < RATE_TOLERANCE * config.expected_rate_hz:
+        expected = f'{config.expected_rate_hz:g} expected (expected_rate)'
+        findings.append((Level.WARN, f'{flow.received_hz:.1f} images a second, {expected}'))
+    if flow.age_s is not None and flow.age_s > config.warn_frame_age_s:
+        text = f'images are {flow.age_s:.2f} s old when they come, more than warn.frame_age'
+        findings.append((Level.WARN, text))
+    return findings
+
+
+def _camera(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig) -> Report:
+    well = f'{flow.received_hz:.1f} images a second' if snapshot.enabled else 'switched off'
+    level, message = worst(_camera_findings(snapshot, flow, config), well)
+    values = (
+        ('expected_rate', config.expected_rate_hz),
+        *_arrival(flow),
+        ('images_bad', snapshot.images_bad),
+    )
+    return Report('camera', level, message, values)
+
+
+def _encoder(snapshot: SenderSnapshot) -> Report:
+    findings: list[Finding] = []
+    if snapshot.drop_rate > DROP_TOLERANCE:
+        share = f'{snapshot.drop_rate:.0%} of the images'
+        findings.append((Level.WARN, f'too slow: {share} were replaced before they were sent'))
+    level, message = worst(
+        findings, f'{snapshot.fps:.1f} pictures a second' if snapshot.viewers else 'nobody watches'
+    )
+    values = (
+        ('fps', snapshot.fps),
+        ('bitrate_bps', snapshot.bitrate_bps),
+        ('replaced_share', snapshot.drop_rate),
+        ('images_replaced', snapshot.images_replaced),
+        ('pictures_shown', snapshot.pictures_shown),
+    )
+    return Report('encoder', level, message, values)
+
+
+def _link(snapshot: SenderSnapshot) -> Report:
+    level, message = worst(_link_findings(snapshot), f'connected to {snapshot.server_url}')
+    values = (('linked', snapshot.linked), ('server_url', snapshot.server_url))
+    return Report('signaling link', level, message, values)
+
+
+def _viewer(figures: ViewerFigures, config: SenderConfig) -> Report:
+    findings: list[Finding] = []
+    if figures.state != 'connected':
+        findings.append((Level.WARN, f'its connection is {figures.state}'))
+    if figures.loss is not None and figures.loss > config.warn_loss:
+        findings.append((Level.WARN, f'{figures.loss:.1%} of its packets are lost'))
+    if figures.latency_s is not None and figures.latency_s > config.warn_latency_s:
+        text = f'its pictures are {figures.latency_s:.2f} s old, more than warn.latency'
+        findings.append((Level.WARN, text))
+    level, message = worst(findings, 'connected')
+    measured = (
+        ('latency_ms', None if figures.latency_s is None else figures.latency_s * 1000),
+        ('fps', figures.fps),
+        ('bitrate_bps', figures.bitrate_bps),
+        ('loss', figures.loss),
+        ('freezes', figures.freezes),
+        ('rtt_ms', None if figures.rtt_s is None else figures.rtt_s * 1000),
+    )
+    known = tuple((key, value) for key, value in measured if value is not None)
+    return Report(
+        f'viewer {figures.client_id}', level, message, (('state', figures.state), *known)
+    )
+
+
+def _arrival(flow: ImageFlow) -> tuple[tuple[str, object], ...]:
+    return (
+        ('image_rate', flow.received_hz),
+        ('image_rate_published', flow.published_hz),
+        *((('frame_age_ms', flow.age_s * 1000),) if flow.age_s is not None else ()),
+        ('images_received', flow.received),
+        ('images_lost', flow.lost),
+        ('image_topic', flow.topic),
+        ('image_qos', 'reliable' if flow.reliable else 'best effort'),
+        ('image_publishers', ', '.join(publisher.node for publisher in flow.publishers)),
+        ('image_qos_mismatches', flow.incompatible),
+        ('image_qos_mismatch', flow.incompatible_policy),
+    )

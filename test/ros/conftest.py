@@ -1,0 +1,5 @@
+"""Fixtures of the tests with real nodes."""
+
+from ros_stage import observer, start
+
+__all__ = ['observer', 'start']

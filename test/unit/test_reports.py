@@ -1,0 +1,191 @@
+"""How the nodes are judged: levels and words, from figures."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from rtc_signaling import sender_reports, server_reports
+from rtc_signaling.config import SenderConfig, ServerConfig
+from rtc_signaling.image_flow import ImageFlow
+from rtc_signaling.media.timing import Pacer
+from rtc_signaling.metrics import (
+    Quantiles,
+    SenderMeter,
+    SenderSnapshot,
+    ServerSnapshot,
+    Traffic,
+    ViewerFigures,
+)
+from rtc_signaling.report import Level, worst
+
+NOTHING = Traffic({}, 0, 0.0, 0.0)
+SERVER = ServerSnapshot(
+    url='wss://robot:8765/', senders=1, receivers=2, away=0, connections=3, received=NOTHING,
+    sent=NOTHING, errors={}, error_rate=0.0, sessions={}, ping_s=Quantiles(0.01, 0.02, 0.03, 3),
+    setup_s=Quantiles(), connected_s=Quantiles(), waiting=0, too_slow=0, refused={}, problems=(),
+)  # fmt: skip
+SENDER = SenderSnapshot(
+    server_url='ws://robot:8765', linked=True, refusal='', viewers=1, viewers_connected=1,
+    images_received=90, images_replaced=0, images_bad=0, pictures_shown=90, last_error='',
+    fps=30.0, viewer_figures=(ViewerFigures('v1', 'connected', 1e6),),
+)  # fmt: skip
+FLOW = ImageFlow(
+    topic='/camera/image_raw', reliable=False, publishers=(), received=90, lost=0, incompatible=0,
+    incompatible_policy='', received_hz=30.0, published_hz=30.0, reported_lost_hz=0.0,
+    silence_s=0.03, age_s=0.01,
+)  # fmt: skip
+CONFIG = SenderConfig()
+
+
+def server_part(name, config=None, **changes):
+    reports = server_reports.diagnostics(
+        dataclasses.replace(SERVER, **changes), config or ServerConfig()
+    )
+    return next(report for report in reports if report.part == name)
+
+
+def sender_part(name, flow=FLOW, config=CONFIG, **changes):
+    snapshot = dataclasses.replace(SENDER, **changes)
+    reports = sender_reports.diagnostics(snapshot, flow, config)
+    return next(report for report in reports if report.part == name)
+
+
+def test_the_worst_finding_counts_and_of_two_the_first():
+    assert worst([], 'well') == (Level.OK, 'well')
+    findings = [(Level.WARN, 'a'), (Level.WARN, 'b')]
+    assert worst(findings, 'well') == (Level.WARN, 'a')
+    assert worst([*findings, (Level.STALE, 'c')], 'well') == (Level.STALE, 'c')
+    assert worst([*findings, (Level.STALE, 'c'), (Level.ERROR, 'd')], '') == (Level.ERROR, 'd')
+
+
+@pytest.mark.parametrize('name', ['server', 'connections', 'errors', 'latency'])
+def test_a_server_that_is_well_is_ok_in_each_part(name):
+    assert server_part(name).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ('name', 'changes', 'level', 'words'),
+    [
+        ('server', {'problems': ('the disk is full',)}, Level.ERROR, 'the disk is full'),
+        ('connections', {'senders': 0}, Level.WARN, 'no robot is connected'),
+        ('connections', {'receivers': 9}, Level.WARN, 'all 10 places are taken'),
+        ('errors', {'error_rate': 2.0}, Level.WARN, '2 errors a second, more than'),
+        (
+            'latency', {'ping_s': Quantiles(0.1, 0.6, 0.7, 9)}, Level.WARN,
+            'pings take 600 ms, more than warn.latency',
+        ),
+        ('latency', {'ping_s': Quantiles()}, Level.OK, 'nobody was pinged yet'),
+    ],
+)  # fmt: skip
+def test_what_is_not_well_at_the_server_is_named(name, changes, level, words):
+    report = server_part(name, **changes)
+    assert report.level is level
+    assert report.message.startswith(words)
+
+
+@pytest.mark.parametrize('name', ['camera', 'encoder', 'signaling link', 'viewer v1'])
+def test_a_sender_that_is_well_is_ok_in_each_part(name):
+    assert sender_part(name).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ('name', 'changes', 'level', 'words'),
+    [
+        ('signaling link', {'linked': False}, Level.WARN, 'no connection to the signaling server'),
+        ('signaling link', {'refusal': 'wrong token'}, Level.ERROR, 'wrong token'),
+        ('camera', {'last_error': 'unknown encoding'}, Level.ERROR, 'unknown encoding'),
+        ('camera', {'enabled': False, 'last_error': 'x'}, Level.OK, 'switched off'),
+        ('encoder', {'drop_rate': 0.5}, Level.WARN, 'too slow: 50% of the images were replaced'),
+        ('encoder', {'viewers': 0}, Level.OK, 'nobody watches'),
+        (
+            'viewer v1', {'viewer_figures': (ViewerFigures('v1', 'connecting', 0.0),)}, Level.WARN,
+            'its connection is connecting',
+        ),
+        (
+            'viewer v1', {'viewer_figures': (ViewerFigures('v1', 'connected', 0.0, loss=0.1),)},
+            Level.WARN, '10.0% of its packets are lost',
+        ),
+        (
+            'viewer v1',
+            {'viewer_figures': (ViewerFigures('v1', 'connected', 0.0, latency_s=0.8),)},
+            Level.WARN, 'its pictures are 0.80 s old, more than warn.latency',
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_well_at_the_sender_is_named(name, changes, level, words):
+    report = sender_part(name, **changes)
+    assert report.level is level
+    assert report.message.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ('flow', 'config', 'level', 'words'),
+    [
+        ({'silence_s': 9.0}, {}, Level.STALE, 'no images'),
+        ({}, {'expected_rate_hz': 60.0}, Level.WARN, '30.0 images a second, 60 expected'),
+        ({'age_s': 0.7}, {}, Level.WARN, 'images are 0.70 s old when they come'),
+        ({'age_s': None}, {}, Level.OK, '30.0 images a second'),
+    ],
+)
+def test_images_that_do_not_come_as_they_should_are_named(flow, config, level, words):
+    report = sender_part(
+        'camera', dataclasses.replace(FLOW, **flow), dataclasses.replace(CONFIG, **config)
+    )
+    assert report.level is level
+    assert report.message.startswith(words)
+
+
+def test_a_status_tells_of_the_link_before_the_camera():
+    silent = dataclasses.replace(FLOW, silence_s=9.0)
+    lost = dataclasses.replace(SENDER, linked=False)
+    assert sender_reports.status(lost, silent, '', CONFIG).level is Level.WARN
+    assert sender_reports.status(SENDER, silent, '', CONFIG).level is Level.STALE
+    off = dataclasses.replace(SENDER, enabled=False)
+    assert sender_reports.status(off, silent, '', CONFIG).message == 'switched off (set_enabled)'
+
+
+def test_the_latency_of_all_viewers_is_the_median_of_those_that_measured():
+    viewers = tuple(
+        ViewerFigures(name, 'connected', 0.0, latency_s=latency_s)
+        for name, latency_s in (('a', 0.1), ('b', None), ('c', 0.3), ('d', 0.2))
+    )
+    assert dataclasses.replace(SENDER, viewer_figures=viewers).latency_s == 0.2
+    assert SENDER.latency_s is None
+
+
+def test_a_meter_gives_rates_from_one_look_to_the_next():
+    meter = SenderMeter()
+    meter.look(10.0, 100, 10, 90)
+    meter.look(12.0, 160, 25, 150)
+    assert (meter.fps, meter.drop_rate) == (30.0, 0.25)
+    meter.look(13.0, 160, 25, 150)
+    assert (meter.fps, meter.drop_rate) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ('camera_hz', 'max_fps', 'sent_hz'),
+    [
+        (30, 0.0, 30),
+        (30, 30.0, 30),
+        (30, 60.0, 30),
+        (30, 20.0, 20),
+        (30, 10.0, 10),
+        (60, 25.0, 25),
+    ],
+)
+def test_a_pacer_takes_so_many_images_as_are_wanted(camera_hz, max_fps, sent_hz):
+    pacer = Pacer(max_fps)
+    start_ns = 77_000_000_000
+    taken = sum(
+        pacer.admits(start_ns + i * 1_000_000_000 // camera_hz) for i in range(10 * camera_hz)
+    )
+    assert abs(taken - 10 * sent_hz) <= 1
+
+
+def test_a_pacer_does_not_make_up_for_a_pause():
+    pacer = Pacer(10.0)
+    assert pacer.admits(0)
+    times_ns = [5_000_000_000 + i * 33_000_000 for i in range(31)]
+    assert sum(pacer.admits(at_ns) for at_ns in times_ns) <= 11
