@@ -4,8 +4,8 @@
 
 `test_camera` publishes in a process of its own, with Fast DDS's default transports, with the
 profile that the launch files and the demo set, with FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA, and
-with that in both processes. Another process subscribes with depth 1 as `camera_sender` does. Run it
-from the environment that `make` makes, with nothing else busy.
+with that in both processes. Another process subscribes with depth 1 as `camera_sender` does. Run
+it from the environment that `make` makes, with nothing else busy.
 """
 
 from __future__ import annotations
