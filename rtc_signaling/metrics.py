@@ -187,30 +187,6 @@ def _rate(count: int, period_s: float) -> float:
     return count / period_s if period_s > 0 else 0.0
 
 
-class RateMeter:
-    """Tell how often something happens, over the last few events."""
-
-    def __init__(self, window: int = 31) -> None:
-        self._times_s: deque[float] = deque(maxlen=window)
-
-    def count(self, now_s: float) -> None:
-        """Count one event."""
-        self._times_s.append(now_s)
-
-    def silence_s(self, now_s: float) -> float:
-        """Return the time since the last event, in s; infinite if there was none."""
-        return now_s - self._times_s[-1] if self._times_s else math.inf
-
-    def rate_hz(self, now_s: float) -> float:
-        """Return the rate over the window, in Hz; it falls while nothing comes."""
-        if len(self._times_s) < 2:
-            return 0.0
-        intervals = len(self._times_s) - 1
-        span_s = self._times_s[-1] - self._times_s[0]
-        mean_s = span_s / intervals
-        return 1.0 / max(mean_s, self.silence_s(now_s), 1e-6)
-
-
 class SenderMeter:
     """Turn the camera sender's counts into rates, from one look to the next.
 
