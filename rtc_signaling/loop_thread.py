@@ -113,16 +113,14 @@ class LoopThread(Generic[ServiceT]):
             TimeoutError: The loop had no time for it; it may still run later.
             Exception: Whatever it raised.
         """
-        future: Future[ResultT] = Future()
+        loop = self._loop
+        if loop is None:
+            raise NotRunningError(f'{self._thread.name} is not running')
 
-        def run() -> None:
-            try:
-                future.set_result(function())
-            except BaseException as error:  # noqa: BLE001  # raised again at the caller
-                future.set_exception(error)
+        async def run() -> ResultT:
+            return function()
 
-        self.call_soon(run)
-        return future.result(timeout_s)
+        return asyncio.run_coroutine_threadsafe(run(), loop).result(timeout_s)
 
     def stop(self, timeout_s: float = 3.0) -> bool:
         """Stop the service and join the thread; any other thread may call, and call again.
