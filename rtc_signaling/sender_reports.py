@@ -80,8 +80,10 @@ def _camera_findings(
     elif flow.received_hz < RATE_TOLERANCE * config.expected_rate_hz:
         expected = f'{config.expected_rate_hz:g} expected (expected_rate)'
         findings.append((Level.WARN, f'{flow.received_hz:.1f} images a second, {expected}'))
-    if flow.age_s is not None and flow.age_s > config.warn_frame_age_s:
-        text = f'images are {flow.age_s:.2f} s old when they come, more than warn.frame_age'
+    # The age of now, without what has passed since: a slow camera's images are not old ones.
+    came_old_s = 0.0 if flow.age_s is None else flow.age_s - flow.silence_s
+    if came_old_s > config.warn_frame_age_s:
+        text = f'images are {came_old_s:.2f} s old when they come, more than warn.frame_age'
         findings.append((Level.WARN, text))
     return findings
 

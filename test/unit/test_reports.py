@@ -125,7 +125,8 @@ def test_what_is_not_well_at_the_sender_is_named(name, changes, level, words):
     [
         ({'silence_s': 9.0}, {}, Level.STALE, 'no images'),
         ({}, {'expected_rate_hz': 60.0}, Level.WARN, '30.0 images a second, 60 expected'),
-        ({'age_s': 0.7}, {}, Level.WARN, 'images are 0.70 s old when they come'),
+        ({'age_s': 0.73}, {}, Level.WARN, 'images are 0.70 s old when they come'),
+        ({'age_s': 1.01, 'silence_s': 1.0}, {}, Level.OK, '30.0 images a second'),
         ({'age_s': None}, {}, Level.OK, '30.0 images a second'),
     ],
 )
