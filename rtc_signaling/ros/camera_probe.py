@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rclpy.context import Context
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible, qos_profile_sensor_data
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 
 from rtc_signaling.doctor.ros_verdicts import IMAGE_TYPE, CameraFacts, Endpoint
 from rtc_signaling.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    # Not at run time: later releases of rclpy have it in a module of another name.
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 IMAGE_TOPIC = 'camera/image_raw'
 # Discovery takes some 100 ms in one machine; over a network up to a few seconds.
