@@ -7,11 +7,13 @@
     +-- ConnectionFailedError  the other side is not there or hung up: the caller tries again
     +-- RefusedError           the other side said no: trying again with the same words is no use
     +-- MediaError             a picture or a video file cannot be used; the next one may be
+    +-- BusyError              a thread did not answer in time: it may still do what was asked
     +-- NotRunningError        a call to something that was not started or has stopped: a bug
 
 The caller handles ConfigurationError (ends the process with one line), ProtocolError (answers its
-peer), ConnectionFailedError and RefusedError (back off, or give up) and MediaError (skips the
-picture). NotRunningError is a programming error. No message here ever holds a secret.
+peer), ConnectionFailedError and RefusedError (back off, or give up), MediaError (skips the
+picture) and BusyError (tells whoever asked). NotRunningError is a programming error. No message
+here ever holds a secret.
 """
 
 from __future__ import annotations
@@ -89,6 +91,10 @@ class RefusedError(RtcSignalingError):
 
 class MediaError(RtcSignalingError):
     """Say that a picture or a video file cannot be used."""
+
+
+class BusyError(RtcSignalingError):
+    """Say that a thread hangs or has too much to do; what was asked of it may still happen."""
 
 
 class NotRunningError(RtcSignalingError):

@@ -13,11 +13,11 @@ import importlib
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
-from rtc_signaling.errors import NotRunningError, RtcSignalingError
+from rtc_signaling.errors import BusyError, NotRunningError, RtcSignalingError
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class LoopThread(Generic[ServiceT]):
 
         Raises:
             NotRunningError: The loop is not running.
-            TimeoutError: The loop had no time for it; it may still run later.
+            BusyError: The loop had no time for it; it may still run later.
             Exception: Whatever it raised.
         """
         loop = self._loop
@@ -120,7 +120,18 @@ class LoopThread(Generic[ServiceT]):
         async def run() -> ResultT:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(run(), loop).result(timeout_s)
+        running = run()
+        try:
+            future = asyncio.run_coroutine_threadsafe(running, loop)
+        except RuntimeError as error:  # as in `call_soon`
+            running.close()
+            raise NotRunningError(f'{self._thread.name} has stopped') from error
+        if not wait([future], timeout_s).done:
+            raise BusyError(f'the {self._thread.name} thread hangs: no answer in {timeout_s:g} s')
+        try:
+            return future.result()
+        except CancelledError as error:  # the loop ended before it came to it
+            raise NotRunningError(f'{self._thread.name} has stopped') from error
 
     def stop(self, timeout_s: float = 3.0) -> bool:
         """Stop the service and join the thread; any other thread may call, and call again.

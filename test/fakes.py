@@ -105,6 +105,7 @@ class Viewer:
         self.client = client
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.receiver = self.connection.addTransceiver('video', direction='recvonly').receiver
+        self.last = None
 
     async def offer(self, **members):
         await self.connection.setLocalDescription(await self.connection.createOffer())
@@ -132,6 +133,12 @@ class Viewer:
         async with asyncio.timeout(DEADLINE_S):
             frame = await self.receiver.track.recv()
         return frame.to_ndarray(format='bgr24')
+
+    async def take_pictures(self):
+        """Take what comes until cancelled; `last` is the newest picture, BGR."""
+        while True:
+            frame = await self.receiver.track.recv()
+            self.last = frame.to_ndarray(format='bgr24')
 
     async def watch(self, count=3):
         """Return the indices of the next pictures, which have to be of the scene."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rclpy.node import Node
 
+from rtc_signaling.errors import BusyError, RtcSignalingError
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.report import Level, Report
 from rtc_signaling.ros.errors import ErrorTopic
 from rtc_signaling.ros.outbox import Outbox
 from rtc_signaling.ros.status import DiagnosticsPublisher, ReportPublisher
+
+logger = logging.getLogger(__name__)
 
 SnapshotT = TypeVar('SnapshotT')
 ServiceT = TypeVar('ServiceT')
@@ -51,6 +55,35 @@ class BackgroundNode(Generic[SnapshotT, ServiceT]):
     def _reports(self, snapshot: SnapshotT) -> list[Report]:
         """Return the parts of a snapshot for /diagnostics."""
         raise NotImplementedError
+
+    def _respond(self, response: Any, act: Callable[[], str]) -> Any:
+        """Answer a service: with what `act` says that it has done, or why it could not.
+
+        A thread that hangs must not end the node, whose diagnostics tell of it.
+
+        Args:
+            response: The service's, with `success` and `message`.
+            act: Does it; may raise an RtcSignalingError.
+        """
+        try:
+            response.message = act()
+            response.success = True
+            logger.info('%s', response.message)
+        except RtcSignalingError as error:
+            late = isinstance(error, BusyError)
+            response.message = f'{error}; it may still happen' if late else str(error)
+            response.success = False
+            logger.warning('a service failed: %s', response.message)
+        return response
+
+    def _ask_thread(self) -> None:
+        """Return once the thread has answered.
+
+        Raises:
+            BusyError: It hangs.
+            NotRunningError: It has died.
+        """
+        self._thread.call(lambda: None)
 
     def check(self) -> None:
         """Raise the error that ended the thread, if one did."""

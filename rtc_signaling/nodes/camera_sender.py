@@ -60,7 +60,7 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         self._images = ImageSubscription(node, config, self._on_image)
         self._thread = LoopThread('media', self._open_sender)
         self._sender = self._thread.start()
-        LiveParameters(node, config, self._reconfigure)
+        LiveParameters(node, config, self._reconfigure, self._ask_thread)
         node.create_service(Trigger, 'camera_sender/request_keyframe', self._request_key_frame)
         node.create_service(SetBool, 'camera_sender/set_enabled', self._set_enabled)
         logger.info('waiting for images on %s', self._images.topic)
@@ -97,27 +97,29 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
     def _reconfigure(self, config: SenderConfig) -> None:
         self._config = config
         set_log_level(self.node.get_logger(), config.log_level)
-        self._thread.call(lambda: self._sender.reconfigure(config))
+        self._thread.call_soon(lambda: self._sender.reconfigure(config))
 
     def _request_key_frame(
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        count = self._thread.call(self._sender.request_key_frame)
-        response.success = True
-        response.message = f'{count} viewer(s) get a key frame next'
-        return response
+        def act() -> str:
+            count = self._thread.call(self._sender.request_key_frame)
+            return f'{count} viewer(s) get a key frame next'
+
+        return self._respond(response, act)
 
     def _set_enabled(
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         enabled = bool(request.data)
-        count = self._thread.call(lambda: self._sender.set_enabled(enabled))
-        response.success = True
-        response.message = (
-            'the camera is on' if enabled else f'the camera is off; let {count} viewer(s) go'
-        )
-        logger.info('%s', response.message)
-        return response
+
+        def act() -> str:
+            count = self._thread.call(lambda: self._sender.set_enabled(enabled))
+            return (
+                'the camera is on' if enabled else f'the camera is off; let {count} viewer(s) go'
+            )
+
+        return self._respond(response, act)
 
 
 def make(context: Context) -> CameraSenderNode:

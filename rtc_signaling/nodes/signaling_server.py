@@ -14,7 +14,7 @@ from rtc_signaling import server_reports
 from rtc_signaling.auth import TokenAuthenticator, Tokens
 from rtc_signaling.config import ServerConfig
 from rtc_signaling.credentials import announcement, make_authenticator, make_ice
-from rtc_signaling.errors import ConfigurationError
+from rtc_signaling.errors import BusyError, ConfigurationError
 from rtc_signaling.loop_thread import LoopThread, fast_loop
 from rtc_signaling.metrics import ServerSnapshot
 from rtc_signaling.nodes.background import BackgroundNode
@@ -57,7 +57,7 @@ class SignalingServerNode(BackgroundNode[ServerSnapshot, SignalingServer]):
             fast_loop(),
         )
         self._server = self._thread.start()
-        LiveParameters(node, config, self._reconfigure)
+        LiveParameters(node, config, self._reconfigure, self._ask_thread)
         node.create_service(Trigger, 'signaling_server/disconnect_all', self._disconnect_all)
         node.create_service(Trigger, 'signaling_server/rotate_token', self._rotate_token)
         logger.info('%s', announcement(config, self._server.port, token))
@@ -75,36 +75,37 @@ class SignalingServerNode(BackgroundNode[ServerSnapshot, SignalingServer]):
     def _reconfigure(self, config: ServerConfig) -> None:
         self._config = config
         set_log_level(self.node.get_logger(), config.log_level)
-        self._thread.call(lambda: self._server.reconfigure(config))
+        self._thread.call_soon(lambda: self._server.reconfigure(config))
 
     def _disconnect_all(
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        count = self._thread.call(lambda: self._server.disconnect_all('an operator asked for it'))
-        response.success = True
-        response.message = f'disconnected {count} client(s); they may come back'
-        logger.info('%s', response.message)
-        return response
+        def act() -> str:
+            count = self._thread.call(
+                lambda: self._server.disconnect_all('an operator asked for it')
+            )
+            return f'disconnected {count} client(s); they may come back'
+
+        return self._respond(response, act)
 
     def _rotate_token(
         self, _request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
+        return self._respond(response, self._replace_tokens)
+
+    def _replace_tokens(self) -> str:
+        mode = self._config.auth_mode
         if not isinstance(self._authenticator, TokenAuthenticator):
-            mode = self._config.auth_mode
-            response.message = f'auth.mode is {mode}: there are no tokens to change'
-            return response
+            raise ConfigurationError('auth.mode', mode, 'there are no tokens to change')
         path = token_path(self._config.auth_token_file, os.environ)
-        try:
-            tokens = replace(path)
-        except ConfigurationError as error:
-            response.message = str(error)
-            return response
-        count = self._thread.call(lambda: self._admit(tokens))
-        response.success = True
-        # The answer can be heard by others: the tokens are in the file, and in the log's URL.
-        response.message = f'new tokens are in {path}; disconnected {count} client(s)'
+        tokens = replace(path)
         logger.info('%s', announcement(self._config, self._server.port, tokens.receiver))
-        return response
+        try:
+            count = self._thread.call(lambda: self._admit(tokens))
+        except BusyError as error:
+            raise BusyError(f'new tokens are in {path}, not admitted yet: {error}') from error
+        # The answer can be heard by others: the tokens are in the file, and in the log's URL.
+        return f'new tokens are in {path}; disconnected {count} client(s)'
 
     def _admit(self, tokens: Tokens) -> int:
         """Admit these tokens, and no client that came by others; in the loop."""

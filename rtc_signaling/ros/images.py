@@ -107,6 +107,8 @@ class ImageSubscription:
         self._meter.images_lost(time.monotonic(), info.total_count_change)
 
     def _on_incompatible(self, info: QoSRequestedIncompatibleQoSInfo) -> None:
+        if self._auto:
+            return  # the next look follows the publisher
         policy = qos_policy_name_from_kind(info.last_policy_kind)
         self._meter.mismatch(info.total_count_change, policy)
         logger.warning(

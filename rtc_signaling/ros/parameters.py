@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -15,8 +16,10 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from rtc_signaling.errors import ConfigurationError
+from rtc_signaling.errors import ConfigurationError, RtcSignalingError
 from rtc_signaling.parameter import Parameter, from_values, parameters, with_values
+
+logger = logging.getLogger(__name__)
 
 ConfigT = TypeVar('ConfigT')
 
@@ -42,26 +45,43 @@ class LiveParameters(Generic[ConfigT]):
     Args:
         node: The node, whose parameters were declared by `declare`.
         config: What `declare` returned.
-        apply: Called with the new configuration after each change.
+        apply: Called with the new configuration after each change. It cannot refuse any more, so
+            it should only hand over.
+        require: Called before a change; raises an RtcSignalingError if it could not act now. The
+            change is then refused, and not told as done and left undone.
     """
 
-    def __init__(self, node: Node, config: ConfigT, apply: Callable[[ConfigT], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        config: ConfigT,
+        apply: Callable[[ConfigT], None],
+        require: Callable[[], None],
+    ) -> None:
         self._config = config
         self._names = {spec.name for spec in parameters(type(config)).values()}
         self._apply = apply
+        self._require = require
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._changed)
 
     def _check(self, changes: Sequence[RosParameter]) -> SetParametersResult:
         try:
-            self._changed_config(changes)
+            if self._changed_config(changes) != self._config:
+                self._require()
         except ConfigurationError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        except RtcSignalingError as error:
+            names = ', '.join(change.name for change in changes)
+            return SetParametersResult(successful=False, reason=f'{names}: not set, {error}')
         return SetParametersResult(successful=True)
 
     def _changed(self, changes: Sequence[RosParameter]) -> None:
-        self._config = self._changed_config(changes)
-        self._apply(self._config)
+        config = self._changed_config(changes)
+        if config != self._config:
+            self._config = config
+            self._apply(config)
+            logger.info('set %s', ', '.join(f'{new.name} to {new.value}' for new in changes))
 
     def _changed_config(self, changes: Sequence[RosParameter]) -> ConfigT:
         # Others are rclpy's own, such as those that override QoS.

@@ -1,5 +1,5 @@
 """Fixtures of the tests with real nodes."""
 
-from ros_stage import observer, start
+from ros_stage import domain_id, observer, start
 
-__all__ = ['observer', 'start']
+__all__ = ['domain_id', 'observer', 'start']

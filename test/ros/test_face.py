@@ -1,69 +1,72 @@
-"""The ROS face of both nodes: topics, diagnostics, live parameters and services, over real DDS."""
+"""The ROS face of the server: topics, diagnostics, live parameters and services, over real DDS."""
 
 from __future__ import annotations
 
 import json
+import select
 
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from fakes import scene_image
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
-from ros_stage import DEADLINE_S, serving, url_and_token, values
+from diagnostic_msgs.msg import DiagnosticStatus
+from raw_socket import PING, RawSocket, frame
+from ros_stage import DEADLINE_S, url_and_token, values
 from std_msgs.msg import Float64, UInt32
-from std_srvs.srv import SetBool, Trigger
+from std_srvs.srv import Trigger
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-
-def part(heard, name):
-    """Return the newest report of a part in what was heard of /diagnostics."""
-    found = [s for array in heard for s in array.status if s.name == name]
-    return found[-1] if found else None
+OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
+NODE = '/signaling_server'
 
 
-def set_parameter(observer, node, name, value):
-    request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
-    [result] = observer.call(SetParameters, f'/{node}/set_parameters', request).results
-    return result.successful, result.reason
+def entered(port, address=''):
+    """Return a connection that was let in without a token."""
+    client = RawSocket(port, address=address)
+    assert client.upgrade()[0] == 101
+    client.expect('connected')
+    return client
+
+
+def refusal(port, address):
+    """Return the status and the head of the answer to one more connection of this address."""
+    with RawSocket(port, address=address) as client:
+        return client.upgrade()
 
 
 def test_the_server_reports_its_parts_and_its_errors(start, observer):
     process = start('signaling_server', 'auth.mode:=none', remap=['__ns:=/robot1'])
     port, _ = url_and_token(process)
-    diagnostics = observer.hear('/diagnostics', DiagnosticArray)
     errors = observer.listen('/robot1/signaling/errors')
     numbers = {
         name: observer.hear(f'/robot1/signaling/{name}', kind)
         for name, kind in (
             ('active_connections', UInt32), ('message_rate', Float64), ('error_rate', Float64),
-            ('latency', Float64),
         )
     }  # fmt: skip
+    name = 'robot1/signaling_server'
     with connect(f'ws://127.0.0.1:{port}/?client_id=v1', proxy=None) as viewer:
         observer.spin_until(
             lambda: any(m.data == 1 for m in numbers['active_connections']), 'nobody is counted'
         )
         viewer.send('what?')
         observer.spin_until(lambda: any('invalid_json' in e.message for e in errors), 'no error')
-        observer.spin_until(lambda: any(m.data > 0 for m in numbers['error_rate']), 'no rate')
-        name = 'robot1/signaling_server: errors'
+        for rate in ('message_rate', 'error_rate'):
+            observer.spin_until(
+                lambda rate=rate: any(m.data > 0 for m in numbers[rate]), f'no {rate}'
+            )
         observer.spin_until(
-            lambda: (found := part(diagnostics, name)) and values(found)['errors'] == '1',
+            lambda: (found := observer.part(f'{name}: errors')) and values(found)['errors'] == '1',
             'the error is not in /diagnostics',
         )
     error = next(e for e in errors if 'invalid_json' in e.message)
-    assert error.level == DiagnosticStatus.WARN
-    assert error.name == 'robot1/signaling_server: error'
-    for name, words in (
+    assert error.level == WARN
+    assert error.name == f'{name}: error'
+    for part, words in (
         ('server', 'running at ws://127.0.0.1:'), ('connections', 'no robot is connected'),
         ('latency', ''),
     ):  # fmt: skip
-        report = part(diagnostics, f'robot1/signaling_server: {name}')
+        report = observer.part(f'{name}: {part}')
         assert report.message.startswith(words)
         assert report.hardware_id == 'rtc_signaling'
-    assert numbers['message_rate']
-    assert numbers['latency']
 
 
 def test_a_live_parameter_acts_at_once_and_others_are_refused_with_a_reason(start, observer):
@@ -71,27 +74,106 @@ def test_a_live_parameter_acts_at_once_and_others_are_refused_with_a_reason(star
     port, _ = url_and_token(process)
     url = f'ws://127.0.0.1:{port}/'
     with connect(url, proxy=None):
+        observer.wait_for_part('signaling_server: connections', WARN, 'all 1 places are taken')
         with pytest.raises(InvalidStatus), connect(url, proxy=None):
             pass
-        assert set_parameter(observer, 'signaling_server', 'max_connections', 2) == (True, '')
+        assert observer.set(NODE, 'max_connections', 2) == (True, '')
         with connect(url, proxy=None) as second:
             assert json.loads(second.recv(DEADLINE_S))['type'] == 'connected'
-            assert set_parameter(observer, 'signaling_server', 'limits.message_burst', 1)[0]
-            second.send('{"type": "ping"}')
-            second.send('{"type": "ping"}')
-            answers = [json.loads(second.recv(DEADLINE_S)) for _ in range(2)]
-            assert {'rate_limited'} == {a['code'] for a in answers if a['type'] == 'error'}
-    done, reason = set_parameter(observer, 'signaling_server', 'port', 1)
+    done, reason = observer.set(NODE, 'port', 1)
     assert not done
     assert 'read-only' in reason
-    done, reason = set_parameter(observer, 'signaling_server', 'max_connections', 0)
+    done, reason = observer.set(NODE, 'max_connections', 0)
     assert not done
     assert 'max_connections' in reason
-    done, reason = set_parameter(observer, 'signaling_server', 'log_level', 'loud')
-    assert (done, reason) == (
+    assert observer.set(NODE, 'log_level', 'loud') == (
         False, "log_level = 'loud': must be one of default, debug, info, warn, error",
     )  # fmt: skip
-    assert set_parameter(observer, 'signaling_server', 'log_level', 'debug')[0]
+    # What was set is told, and so it is seen what is logged.
+    process.wait_for_output('set max_connections to 2', DEADLINE_S)
+    assert observer.set(NODE, 'log_level', 'warn')[0]
+    assert observer.set(NODE, 'max_connections', 3)[0]
+    assert observer.set(NODE, 'log_level', 'debug')[0]
+    process.wait_for_output('set log_level to debug', DEADLINE_S)
+    assert 'set max_connections to 3' not in process.output
+
+
+def test_the_limits_of_a_client_are_live(start, observer):
+    process = start('signaling_server', 'auth.mode:=none', 'max_message_size:=1024')
+    port, _ = url_and_token(process)
+
+    def refused(*sizes):
+        """Return what a client is told that sends pings of these sizes."""
+        client.send(b''.join(frame(b'{"type":"ping"}'.ljust(size)) for size in sizes))
+        for _ in sizes:
+            message = client.message()
+            if message['type'] == 'error':
+                assert message['code'] == 'rate_limited'
+                return message['message']
+        return None
+
+    with entered(port) as client:
+        assert refused(900, 900) is None
+        for name, value in (('message_rate', 7.5), ('message_burst', 1)):
+            assert observer.set(NODE, f'limits.{name}', value)[0]
+        assert refused(20, 20).startswith('more than 7.5 messages')
+        for name, value in (('message_burst', 9), ('byte_rate', 2048.0), ('byte_burst', 1024)):
+            assert observer.set(NODE, f'limits.{name}', value)[0]
+        assert refused(900, 900).endswith('2048 bytes per s')
+        client.send(frame(opcode=PING) * 3)
+        assert observer.set(NODE, 'limits.control_rate', 1.0)[0]
+        client.send(frame(opcode=PING) * 3)
+        assert client.end() == 4429
+
+
+def test_the_limits_of_an_address_are_live(start, observer):
+    port, token = url_and_token(start('signaling_server'))
+    busy, guessing = '127.0.0.98', '127.0.0.99'
+    for name, value in (('connection_rate', 0.1), ('connection_burst', 1), ('failed_logins', 1)):
+        assert observer.set(NODE, f'limits.{name}', value)[0]
+    with RawSocket(port, address=busy) as client:
+        client.enter(token)
+    status, head = refusal(port, busy)
+    assert status == 429
+    # Of the 10 s that a rate of 0.1 Hz means some have passed.
+    wait_s = next(line for line in head.lower().splitlines() if line.startswith('retry-after:'))
+    assert 1 < int(wait_s.partition(':')[2]) <= 10
+    assert observer.set(NODE, 'limits.connection_rate', 1e6)[0]
+    with RawSocket(port, address=busy) as client:
+        client.enter(token)
+    with RawSocket(port, address=guessing) as client:
+        client.upgrade(Authorization='Bearer wrong')
+        assert client.end() == 4401
+    with RawSocket(port, address=guessing) as client:
+        assert client.upgrade(Authorization=f'Bearer {token}')[0] == 429
+    assert observer.set(NODE, 'limits.failed_logins', 2)[0]
+    with RawSocket(port, address=guessing) as client:
+        client.enter(token)
+
+
+def test_the_thresholds_of_errors_and_of_pings_are_live(start, observer):
+    # A ping each 2 s; who answers none of them in 6 s is cut off.
+    port, _ = url_and_token(start('signaling_server', 'auth.mode:=none', 'timeout:=6.0'))
+    statuses = observer.listen('/signaling/status')
+    latency = observer.hear('/signaling/latency', Float64)
+    with entered(port) as client:
+        observer.spin_until(
+            lambda: select.select([client.socket], [], [], 0)[0], 'the client was not pinged'
+        )
+        # It is slow: it answers when two more statuses have come, which takes a second.
+        slow = len(statuses) + 2
+        observer.spin_until(lambda: len(statuses) >= slow, 'no statuses')
+        assert client.read()[0] == PING
+        observer.wait_for_part(
+            'signaling_server: latency', WARN, r'^pings take \d+ ms, more than warn\.latency$'
+        )
+        assert observer.set(NODE, 'warn.latency', 60.0)[0]
+        observer.wait_for_part('signaling_server: latency', OK, r'^pings take \d+ ms$')
+        observer.spin_until(lambda: any(m.data > 0.5 for m in latency), 'no latency')
+        errors = 'signaling_server: errors'
+        assert observer.set(NODE, 'warn.error_rate', 0.0)[0]
+        client.send(frame(b'what?'))
+        observer.wait_for_part(errors, WARN, r'errors a second, more than warn\.error_rate$')
 
 
 def test_disconnect_all_closes_and_says_how_many(start, observer):
@@ -99,8 +181,7 @@ def test_disconnect_all_closes_and_says_how_many(start, observer):
     port, _ = url_and_token(process)
     with connect(f'ws://127.0.0.1:{port}/', proxy=None) as viewer:
         viewer.recv(DEADLINE_S)
-        name = '/signaling_server/disconnect_all'
-        answer = observer.call(Trigger, name, Trigger.Request())
+        answer = observer.call(Trigger, f'{NODE}/disconnect_all', Trigger.Request())
         assert answer.success
         assert answer.message == 'disconnected 1 client(s); they may come back'
         with pytest.raises(ConnectionClosed) as closed:
@@ -108,20 +189,21 @@ def test_disconnect_all_closes_and_says_how_many(start, observer):
     assert closed.value.rcvd.code == 1001
 
 
+def enter(port, token):
+    """Return the type of the answer to a viewer with this token."""
+    with connect(
+        f'ws://127.0.0.1:{port}/', proxy=None,
+        additional_headers={'Authorization': f'Bearer {token}'},
+    ) as client:  # fmt: skip
+        return json.loads(client.recv(DEADLINE_S))['type']
+
+
 def test_rotate_token_puts_the_old_token_out_of_use(start, observer, tmp_path):
     process = start('signaling_server')
     port, old = url_and_token(process)
     file = tmp_path / 'rtc_signaling' / 'tokens.json'
-
-    def enter(token):
-        with connect(
-            f'ws://127.0.0.1:{port}/', proxy=None,
-            additional_headers={'Authorization': f'Bearer {token}'},
-        ) as client:  # fmt: skip
-            return json.loads(client.recv(DEADLINE_S))['type']
-
-    assert enter(old) == 'connected'
-    answer = observer.call(Trigger, '/signaling_server/rotate_token', Trigger.Request())
+    assert enter(port, old) == 'connected'
+    answer = observer.call(Trigger, f'{NODE}/rotate_token', Trigger.Request())
     assert answer.success
     assert str(file) in answer.message
     new = json.loads(file.read_text())['receiver']
@@ -129,50 +211,12 @@ def test_rotate_token_puts_the_old_token_out_of_use(start, observer, tmp_path):
     assert [path.name for path in file.parent.iterdir()] == ['tokens.json']
     assert new != old
     assert new not in answer.message
-    assert (enter(old), enter(new)) == ('error', 'connected')
+    assert (enter(port, old), enter(port, new)) == ('error', 'connected')
 
 
 def test_without_tokens_there_are_none_to_rotate(start, observer):
     start('signaling_server', 'auth.mode:=none')
-    answer = observer.call(Trigger, '/signaling_server/rotate_token', Trigger.Request())
+    answer = observer.call(Trigger, f'{NODE}/rotate_token', Trigger.Request())
     assert (answer.success, answer.message) == (
-        False, 'auth.mode is none: there are no tokens to change',
+        False, "auth.mode = 'none': there are no tokens to change",
     )  # fmt: skip
-
-
-def test_the_sender_publishes_figures_and_can_be_switched_off(start, observer):
-    diagnostics = observer.hear('/diagnostics', DiagnosticArray)
-    numbers = {
-        name: observer.hear(f'/camera_sender/{name}', kind)
-        for name, kind in (
-            ('viewers', UInt32), ('fps', Float64), ('bitrate', Float64), ('frame_age', Float64),
-        )
-    }  # fmt: skip
-    driver = observer.driver()
-    driver.show(scene_image(1, 64, 64))
-    with serving(viewer=True) as port, driver:
-        start('camera_sender', f'server_url:=ws://127.0.0.1:{port}')
-        for name, heard in numbers.items():
-            observer.spin_until(lambda heard=heard: any(m.data > 0 for m in heard), name)
-        answer = observer.call(Trigger, '/camera_sender/request_keyframe', Trigger.Request())
-        assert (answer.success, answer.message) == (True, '1 viewer(s) get a key frame next')
-        for name in ('camera', 'encoder', 'signaling link'):
-            observer.spin_until(
-                lambda name=name: (
-                    (found := part(diagnostics, f'camera_sender: {name}'))
-                    and found.level == DiagnosticStatus.OK
-                ),
-                f'{name} is not well',
-            )
-        assert any(
-            s.name.startswith('camera_sender: viewer ') for array in diagnostics
-            for s in array.status
-        )  # fmt: skip
-        answer = observer.call(SetBool, '/camera_sender/set_enabled', SetBool.Request(data=False))
-        assert answer.message == 'the camera is off; let 1 viewer(s) go'
-        topic = '/camera_sender/status'
-        status = observer.wait_for(topic, DiagnosticStatus.OK, '^switched off')
-        assert values(status)['viewers'] == '0'
-        answer = observer.call(SetBool, '/camera_sender/set_enabled', SetBool.Request(data=True))
-        assert answer.message == 'the camera is on'
-        observer.wait_for(topic, DiagnosticStatus.OK, '^sending to')

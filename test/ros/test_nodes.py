@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -23,6 +24,7 @@ from ros_stage import (
     serving,
     url_and_token,
     values,
+    watching,
     write_tokens,
 )
 from websockets.sync.client import connect
@@ -217,8 +219,10 @@ def test_a_bad_image_is_an_error_until_a_good_one_comes(start, observer):
     short.data = short.data[:-1]
     driver = observer.driver()
     driver.show(good)
-    with serving(viewer=True) as port, driver:
+    with serving() as port, driver, contextlib.ExitStack() as stack:
         process = start('camera_sender', f'server_url:=ws://127.0.0.1:{port}')
+        process.wait_for_output('connected to the signaling server', DEADLINE_S)
+        stack.enter_context(watching(port))
         status = observer.wait_for(topic, DiagnosticStatus.OK, r'sending to 1 viewer\(s\)')
         assert values(status)['image'] == '64x64 bgr8'
         for bad, words in (

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from rtc_signaling.errors import ConfigurationError, NotRunningError
+from rtc_signaling.errors import BusyError, ConfigurationError, NotRunningError
 from rtc_signaling.loop_thread import LoopThread
 
 DEADLINE_S = 10.0
@@ -100,6 +100,35 @@ def test_what_is_called_soon_runs_in_the_loop():
     assert threads == [service.thread]
 
 
+def test_what_is_called_runs_in_the_loop_and_its_outcome_comes_back():
+    service = Service()
+    with running(service) as thread:
+        assert thread.call(threading.current_thread) is service.thread
+        with pytest.raises(ZeroDivisionError):
+            thread.call(lambda: 1 // 0)
+        # A function's own error is no sign of a loop that hangs.
+        with pytest.raises(TimeoutError, match='its own'):
+            thread.call(time_out)
+
+
+def time_out():
+    raise TimeoutError('its own')
+
+
+def test_a_loop_that_hangs_is_named_and_does_it_later():
+    release = threading.Event()
+    done = threading.Event()
+    with running(Service()) as thread:
+        thread.call_soon(lambda: release.wait(DEADLINE_S))
+        with pytest.raises(BusyError) as caught:
+            thread.call(done.set, timeout_s=0.05)
+        assert str(caught.value) == 'the worker thread hangs: no answer in 0.05 s'
+        assert not done.is_set()
+        release.set()
+        assert done.wait(DEADLINE_S)
+        thread.call(lambda: None)
+
+
 @pytest.mark.parametrize(
     'error', [ConfigurationError('port', 1, 'is in use'), OSError('no'), SystemExit(3)]
 )
@@ -181,8 +210,9 @@ def _unwrapped(service):
 def test_after_the_stop_it_runs_no_more():
     with running(Service()) as thread:
         pass
-    with pytest.raises(NotRunningError, match='worker is not running'):
-        thread.call_soon(print)
+    for call in (thread.call_soon, thread.call):
+        with pytest.raises(NotRunningError, match='worker is not running'):
+            call(print)
     with pytest.raises(NotRunningError, match='worker has died'):
         thread.check()
 
@@ -199,8 +229,9 @@ def test_a_loop_that_is_closed_meanwhile_is_not_running():
         loop = thread._loop
     # The moment between the loop's end and that of its thread.
     thread._loop = loop
-    with pytest.raises(NotRunningError, match='worker has stopped'):
-        thread.call_soon(print)
+    for call in (thread.call_soon, thread.call):
+        with pytest.raises(NotRunningError, match='worker has stopped'):
+            call(print)
 
 
 def test_a_service_that_does_not_stop_is_left_behind_by_name(caplog):
