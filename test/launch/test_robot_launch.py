@@ -1,16 +1,11 @@
-"""The robot's launch file with real launch: nodes, topics, page, video, and an orderly end."""
+"""The robot's launch file with real launch: its whole ROS face, page, video, an orderly end."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 import tempfile
-import time
 import unittest
 import urllib.request
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
@@ -21,35 +16,19 @@ for name in ('launch_ros', 'launch_testing'):
 
 # ruff: noqa: E402  # only now it is sure that they can be imported
 
-import aioice.ice
-import launch_testing.actions
 import launch_testing.asserts
 import launch_testing.markers
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from diagnostic_msgs.msg import DiagnosticStatus
-from fakes import viewing
-from launch import LaunchDescription
-from launch.actions import (
-    GroupAction,
-    IncludeLaunchDescription,
-    SetEnvironmentVariable,
-    UnsetEnvironmentVariable,
-)
+from launch_stage import ObservedTestCase, receive, robot
 from processes import free_port
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.parameter_client import AsyncParameterClient
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
+from ros_stage import values
 from sensor_msgs.msg import Image
-
-from rtc_signaling.media._aiortc import offer_addresses
-from rtc_signaling.tokens import TOKEN_VARIABLE, load
+from std_srvs.srv import SetBool, Trigger
 
 DOMAIN_ID = 72
-# Three processes that import rclpy, aiortc and OpenCV at the same time, on a busy machine.
-DEADLINE_S = 30.0
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+OK = DiagnosticStatus.OK
+STATUSES = {'signaling_server': '/signaling/status', 'camera_sender': '/camera_sender/status'}
 PARAMETERS = """
 /**/signaling_server:
   ros__parameters: {{host: 127.0.0.1, port: {port}}}
@@ -75,125 +54,74 @@ def generate_test_description(arguments_given):
     if arguments_given:
         image_topic = '/front/image_raw'
         arguments |= {'port': str(port), 'image_topic': image_topic}
-    prefix, prefixes = find_package()
-    environment = {
-        'AMENT_PREFIX_PATH': prefixes,
-        'ROS_DOMAIN_ID': str(DOMAIN_ID),
-        'ROS_HOME': home.name,
-    }
-    robot = IncludeLaunchDescription(
-        f'{prefix}/share/rtc_signaling/launch/robot.launch.py',
-        launch_arguments=arguments.items(),
-    )
-    description = LaunchDescription(
-        [
-            # Scoped: the environment of the test's own process comes back.
-            GroupAction(
-                [
-                    *(SetEnvironmentVariable(*item) for item in environment.items()),
-                    UnsetEnvironmentVariable(TOKEN_VARIABLE),
-                    robot,
-                ]
-            ),
-            launch_testing.actions.ReadyToTest(),
-        ]
-    )
-    return description, {'home': home, 'port': port, 'image_topic': image_topic}
+    described = {'home': home, 'port': port, 'image_topic': image_topic}
+    return robot(home.name, DOMAIN_ID, arguments), described
 
 
-def find_package():
-    """Return where the package is installed, and the AMENT_PREFIX_PATH by which it is found.
+class TestRobot(ObservedTestCase):
+    domain_id = DOMAIN_ID
 
-    As colcon has installed it; without colcon, as it is in this virtual environment.
-    """
-    prefixes = os.environ.get('AMENT_PREFIX_PATH', '')
-    try:
-        return get_package_prefix('rtc_signaling'), prefixes
-    except PackageNotFoundError:
-        return sys.prefix, f'{sys.prefix}:{prefixes}'
-
-
-class TestRobot(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.context = Context()
-        cls.context.init([], domain_id=DOMAIN_ID)
-        cls.node = Node('test_robot_launch', context=cls.context)
-        cls.executor = SingleThreadedExecutor(context=cls.context)
-        cls.executor.add_node(cls.node)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.executor.shutdown()
-        cls.node.destroy_node()
-        cls.context.try_shutdown()
-        # launch asks this thread for its event loop next, and would leave a new one unclosed.
-        loop = asyncio.new_event_loop()
-        loop.close()
-        asyncio.set_event_loop(loop)
-
-    def wait_for(self, kind, topic, qos, accept=lambda message: True):
-        """Return the first message on a topic that is accepted."""
-        messages = []
-        subscription = self.node.create_subscription(kind, topic, messages.append, qos)
-        end_s = time.monotonic() + DEADLINE_S
-        while not any(accept(message) for message in messages):
-            assert time.monotonic() < end_s, f'{topic}: of {messages[-1:]} none was it'
-            self.executor.spin_once(timeout_sec=0.2)
-        self.node.destroy_subscription(subscription)
-        return next(filter(accept, messages))
-
-    def wait_until_ok(self, topic):
-        """Wait for a status of level OK; return its values."""
-        status = self.wait_for(
-            DiagnosticStatus, topic, LATCHED, lambda status: status.level == DiagnosticStatus.OK
-        )
-        return {item.key: item.value for item in status.values}
+    def wait_until_ok(self, node, message=''):
+        """Return the values of a node's next status that is OK."""
+        return values(self.observer.wait_for(STATUSES[node], OK, message))
 
     def test_server_says_that_a_robot_is_there(self):
-        assert self.wait_until_ok('/signaling/status')['senders'] == '1'
+        assert self.wait_until_ok('signaling_server')['senders'] == '1'
 
     def test_sender_says_what_it_sends(self, port):
-        values = self.wait_until_ok('/camera_sender/status')
-        assert values['linked'] == 'yes'
-        assert values['image'] == '320x240 bgr8'
-        assert values['server_url'] == f'ws://127.0.0.1:{port}'
+        told = self.wait_until_ok('camera_sender')
+        assert told['linked'] == 'yes'
+        assert told['image'] == '320x240 bgr8'
+        assert told['server_url'] == f'ws://127.0.0.1:{port}'
+
+    def test_diagnostics_have_the_parts_of_both_nodes(self):
+        for part in ('server', 'connections', 'errors', 'latency'):
+            self.observer.wait_for_part(f'signaling_server: {part}', OK)
+        for part in ('camera', 'encoder', 'signaling link'):
+            self.observer.wait_for_part(f'camera_sender: {part}', OK)
 
     def test_images_are_on_the_topic(self, image_topic):
-        image = self.wait_for(Image, image_topic, qos_profile_sensor_data)
+        images = self.observer.hear(image_topic, Image, qos_profile_sensor_data)
+        self.observer.spin_until(lambda: images, 'no image')
+        image = images[0]
         assert (image.width, image.height, image.encoding) == (320, 240, 'bgr8')
         assert len(image.data) == 320 * 240 * 3
 
     def test_page_and_its_files_are_served(self, port):
-        self.wait_until_ok('/signaling/status')
+        self.wait_until_ok('signaling_server')
         for path in ('', 'viewer.js'):
             with urllib.request.urlopen(f'http://127.0.0.1:{port}/{path}', timeout=5) as answer:
                 assert answer.status == 200
                 assert answer.read()
 
-    def test_parameters_are_read_by_their_service(self, port):
-        client = AsyncParameterClient(self.node, 'signaling_server')
-        assert client.wait_for_services(DEADLINE_S)
-        future = client.get_parameters(['port', 'host'])
-        self.executor.spin_until_future_complete(future, DEADLINE_S)
-        values = future.result().values
-        assert [values[0].integer_value, values[1].string_value] == [port, '127.0.0.1']
+    def test_parameters_are_read_and_live_ones_set_by_their_services(self, port):
+        assert self.observer.get('/signaling_server', 'port', 'host') == [port, '127.0.0.1']
+        for node, name in (('signaling_server', 'max_connections'), ('camera_sender', 'max_fps')):
+            assert self.observer.set(f'/{node}', name, 7) == (True, '')
+            assert self.observer.get(f'/{node}', name) == [7]
+        done, reason = self.observer.set('/signaling_server', 'port', 1)
+        assert not done
+        assert 'read-only' in reason
+
+    def test_services_answer_in_words(self):
+        self.wait_until_ok('camera_sender')
+        for kind, name, request, words in (
+            (Trigger, 'camera_sender/request_keyframe', Trigger.Request(), 'get a key frame next'),
+            (SetBool, 'camera_sender/set_enabled', SetBool.Request(data=False), 'is off'),
+            (SetBool, 'camera_sender/set_enabled', SetBool.Request(data=True), 'is on'),
+            (Trigger, 'signaling_server/rotate_token', Trigger.Request(), 'new tokens are in'),
+            (Trigger, 'signaling_server/disconnect_all', Trigger.Request(), 'may come back'),
+        ):
+            answer = self.observer.call(kind, f'/{name}', request)
+            assert answer.success, answer.message
+            assert words in answer.message
+        # The sender reads the new token by itself.
+        self.wait_until_ok('signaling_server', r'1 robot\(s\)')
 
     def test_viewer_sees_the_scene(self, home, port):
-        self.wait_until_ok('/camera_sender/status')
-        token = load(Path(home.name, 'rtc_signaling', 'tokens.json')).receiver
-        # Put back afterwards: it is chosen for the whole process.
-        with mock.patch.object(aioice.ice, 'get_host_addresses'):
-            offer_addresses(('127.0.0.1',))
-            first, *_, last = asyncio.run(watch(port, token))
+        self.wait_until_ok('camera_sender')
+        first, *_, last = receive(home.name, port, 'camera')
         assert last > first
-
-
-async def watch(port, token):
-    """Return the numbers of some pictures of the scene, whose colours have to be right."""
-    async with asyncio.timeout(DEADLINE_S), viewing(port, token=token) as viewer:
-        await viewer.join()
-        return await viewer.watch()
 
 
 @launch_testing.post_shutdown_test()
