@@ -215,6 +215,7 @@ class Stack:
         self._token_file = directory / 'tokens.json'
         self._running: dict[str, Process] = {}
         self._ended: list[Process] = []
+        self._settings: dict[str, tuple[str, ...]] = {}
         token_file = f'auth.token_file:={self._token_file}'
         self._parameters = {
             'signaling_server': ['host:=127.0.0.1', f'port:={self.port}', token_file],
@@ -243,10 +244,15 @@ class Stack:
         processes = (*self._ended, *self._running.values())
         return ''.join(f'--- {process.name}\n{process.output}' for process in processes)
 
+    def set(self, name: str, *settings: str) -> None:
+        """Have a node start with these parameters beside its own from the next time on."""
+        self._settings[name] = settings
+
     def start(self, *names: str) -> None:
         """Start nodes, and wait for the server to listen if it is among them."""
         for name in names:
-            options = [word for value in self._parameters[name] for word in ('-p', value)]
+            settings = (*self._parameters[name], *self._settings.get(name, ()))
+            options = [word for value in settings for word in ('-p', value)]
             command = [executable(name), '--ros-args', *options]
             self._running[name] = Process(name, command, self._environment)
         if 'signaling_server' in names:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from processes import running_stack, wait_until
+from ros_stage import observing, values
 
 DOMAIN_ID = 63
+CAMERA = 'camera_sender: camera'
+# The parameter's default.
+STALE_TIMEOUT_S = 2.0
 PICTURES_S = 10.0
 BACK_S = 10.0
 # The page's longest back-off; a short absence of the server never gets so far.
@@ -63,15 +69,33 @@ def test_video_comes_back_after_the_sender_was_killed(stack, viewer):
     viewer.watch(30, PICTURES_S)
 
 
-def test_the_page_says_that_the_camera_is_silent_until_it_is_back(stack, viewer):
+def test_the_page_and_diagnostics_say_that_the_camera_is_silent_until_another_is_there(
+    stack, viewer
+):
     viewer.record()
-    stack.kill('test_camera')
-    viewer.wait_for_state('frozen', PICTURES_S)
-    viewer.page.get_by_text('its camera sends no pictures').wait_for(timeout=PICTURES_S * 1000)
-    stack.start('test_camera')
+    with observing(DOMAIN_ID) as observer:
+        observer.wait_for_part(CAMERA, DiagnosticStatus.OK)
+        assert viewer.picture().shape == (480, 640, 3)
+        stack.kill('test_camera')
+        report = observer.wait_for_part(CAMERA, DiagnosticStatus.STALE, 'no images from the')
+        silent_s = float(values(report)['frame_age_ms']) / 1000
+        print(f'STALE {silent_s:.1f} s after the last image')
+        assert STALE_TIMEOUT_S < silent_s < STALE_TIMEOUT_S + BACK_S
+        viewer.wait_for_state('frozen', PICTURES_S)
+        said = viewer.page.get_by_text('its camera sends no pictures')
+        said.wait_for(timeout=PICTURES_S * 1000)
+        stack.set('test_camera', 'width:=320', 'height:=240', 'encoding:=mono8')
+        stack.start('test_camera')
+        observer.wait_for_part(CAMERA, DiagnosticStatus.OK)
     viewer.wait_for_state('live', PICTURES_S, cause='')
     viewer.watch(30, PICTURES_S)
     assert viewer.same_connection()
+    assert not said.is_visible()
+    picture = viewer.picture().astype(int)
+    assert picture.shape == (240, 320, 3)
+    # Grey, and no plain surface.
+    assert np.ptp(picture, axis=2).max() < 16
+    assert np.ptp(picture) > 128
 
 
 def test_video_comes_back_after_a_restart_of_the_sender_that_is_too_quick_to_notice(stack, viewer):
