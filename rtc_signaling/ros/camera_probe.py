@@ -79,6 +79,9 @@ class CameraProbe:
     def _observe(self, stopped: Callable[[], bool]) -> CameraFacts:
         waited_s = self._spin(DISCOVERY_S, lambda: stopped() or bool(self._publishers()))
         self._spin(SETTLING_S, stopped)
+        # Each process is discovered for itself: camera_sender may be later than the camera.
+        left_s = DISCOVERY_S - waited_s
+        self._spin(left_s, lambda: stopped() or bool(self._subscriptions()))
         publishers, subscriptions = self._publishers(), self._subscriptions()
         window_s = 0.0
         if any(publisher.topic_type == IMAGE_TYPE for publisher in publishers):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 
 import pytest
 from processes import Process, executable, ros_environment
+from rclpy.qos import qos_profile_sensor_data
+from ros_stage import observing
+from sensor_msgs.msg import Image
 
 from rtc_signaling.doctor.report import Level
 from rtc_signaling.doctor.ros_verdicts import judge
@@ -14,6 +18,8 @@ from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.ros.camera_probe import CameraProbe
 
 DOMAIN_ID = 83
+# After the camera was found and the probe has let things settle.
+LATE_S = 2.5
 # Subscribes as it is told, and says so.
 LISTENER = """
 import rclpy
@@ -96,6 +102,21 @@ def test_a_subscription_that_wants_more_than_is_offered(camera, tmp_path):
         '/test_camera (best_effort, volatile) does not reach /listener (reliable, volatile)'
     )
     assert [endpoint.node for endpoint in facts.subscriptions] == ['/listener']
+
+
+def test_a_subscription_that_is_discovered_later_than_the_camera_is_waited_for(camera):
+    camera('-p', 'width:=64', '-p', 'height:=64')
+    with observing(DOMAIN_ID) as listener:
+        begun_s = time.monotonic()
+        heard = []
+
+        def stopped():
+            if not heard and time.monotonic() > begun_s + LATE_S:
+                heard.append(listener.hear('/camera/image_raw', Image, qos_profile_sensor_data))
+            return False
+
+        facts = CameraProbe('', [])(stopped)
+    assert [endpoint.node for endpoint in facts.subscriptions] == ['/observer']
 
 
 def test_no_camera_at_all():
