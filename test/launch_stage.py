@@ -18,6 +18,7 @@ from launch.actions import (
     GroupAction,
     IncludeLaunchDescription,
     SetEnvironmentVariable,
+    SetLaunchConfiguration,
     UnsetEnvironmentVariable,
 )
 from processes import wait_until
@@ -41,8 +42,15 @@ def robot(home, domain_id, arguments):
             launch_arguments=arguments.items(),
         ),
     ]
-    # Scoped: the environment of the test's own process comes back.
-    return LaunchDescription([GroupAction(actions), launch_testing.actions.ReadyToTest()])
+    return LaunchDescription(
+        [
+            # On a busy machine Python alone takes as long as launch waits before it sends SIGTERM.
+            SetLaunchConfiguration('sigterm_timeout', str(DEADLINE_S)),
+            # Scoped: the environment of the test's own process comes back.
+            GroupAction(actions),
+            launch_testing.actions.ReadyToTest(),
+        ]
+    )
 
 
 def _find_package():

@@ -9,24 +9,37 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 
 class StopSignals:
     """Remember that SIGINT or SIGTERM came; a second one changes nothing.
 
-    Construct it on the main thread, as the first thing that a process does. The handlers stay to
-    the end of the process.
+    Construct it on the main thread, as the first thing that a process does, and call `ignore` as
+    the last.
     """
 
     def __init__(self) -> None:
         self._requested = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        self._handle(self._on_signal)
 
     def requested(self) -> bool:
         """Tell whether the process was asked to stop."""
         return self._requested
+
+    def ignore(self) -> None:
+        """Let signals change nothing any more, up to the very end of the process.
+
+        While Python takes itself down it puts the system's handlers in the place of its own, and
+        one more signal would turn an orderly end into a death.
+        """
+        self._handle(signal.SIG_IGN)
+
+    @staticmethod
+    def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handler)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._requested = True
@@ -40,7 +53,9 @@ def _main(name: str) -> int:
         node_module = importlib.import_module(f'rtc_signaling.nodes.{name}')
     except ModuleNotFoundError as error:
         return _missing(name, error)
-    return int(runner.run(name, node_module.make, stop.requested))
+    code = int(runner.run(name, node_module.make, stop.requested))
+    stop.ignore()
+    return code
 
 
 def _missing(name: str, error: ModuleNotFoundError) -> int:
