@@ -6,16 +6,12 @@ import asyncio
 import contextlib
 
 import pytest
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from fakes import viewing, welcomed
-from processes import Process, executable, free_port, ros_environment, wait_until
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from processes import Process, executable, free_port, ros_environment
+from ros_stage import DEADLINE_S, observing, values
 
-DEADLINE_S = 30.0
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+OK = DiagnosticStatus.OK
 # For the two robots, and for the one of several cameras.
 DOMAIN_IDS = (86, 87)
 MANY_CAMERAS_DOMAIN_ID = 88
@@ -79,40 +75,6 @@ def robot(tmp_path):
         robot.stop()
 
 
-@contextlib.contextmanager
-def listening(domain_id):
-    """Yield a node in a domain, and a function that spins it once."""
-    context = Context()
-    context.init([], domain_id=domain_id)
-    node = rclpy.create_node('observer', context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    try:
-        yield node, lambda: executor.spin_once(timeout_sec=0.05)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        context.try_shutdown()
-
-
-def wait_for_status(node, spin, topic, accept):
-    """Return the values of the first status on `topic` that is accepted."""
-    heard = []
-    subscription = node.create_subscription(DiagnosticStatus, topic, heard.append, LATCHED)
-
-    def accepted():
-        spin()
-        return next((s for s in heard if accept(s)), None)
-
-    status = wait_until(accepted, DEADLINE_S, f'a status on {topic}')
-    node.destroy_subscription(subscription)
-    return {item.key: item.value for item in status.values}
-
-
-def is_ok(status):
-    return status.level == DiagnosticStatus.OK
-
-
 async def senders_seen(port, count):
     """Return the names of the senders that a viewer is told of, once there are so many."""
     names = set()
@@ -142,15 +104,14 @@ def test_two_robots_in_two_domains_and_namespaces_do_not_meet(tmp_path):
             robot.start_server()
             robot.start_camera('camera', 160 * number)
         for number, (robot, domain_id) in enumerate(zip(robots, DOMAIN_IDS, strict=True), start=1):
-            with listening(domain_id) as (node, spin):
-                topic = f'{robot.namespace}/camera_sender/status'
-                values = wait_for_status(node, spin, topic, is_ok)
-                assert values['image'] == f'{160 * number}x120 bgr8'
-                values = wait_for_status(node, spin, f'{robot.namespace}/signaling/status', is_ok)
-                assert values['senders'] == '1'
+            with observing(domain_id) as observer:
+                status = observer.wait_for(f'{robot.namespace}/camera_sender/status', OK, '')
+                assert values(status)['image'] == f'{160 * number}x120 bgr8'
+                status = observer.wait_for(f'{robot.namespace}/signaling/status', OK, '')
+                assert values(status)['senders'] == '1'
                 # Each side of this domain is known by now: the other robot's are not among them.
                 others = f'/robot{3 - number}'
-                names = [name for name, _ in node.get_topic_names_and_types()]
+                names = [name for name, _ in observer.node.get_topic_names_and_types()]
                 assert not [name for name in names if name.startswith(others)]
                 assert [name for name in names if name.startswith(robot.namespace)]
             assert asyncio.run(senders_seen(robot.port, 1)) == {'camera'}
@@ -161,10 +122,10 @@ def test_one_viewer_sees_several_named_cameras(robot):
     widths = {'front': 160, 'rear': 320}
     for name, width in widths.items():
         robot.start_camera(name, width, namespace=name)
-    with listening(MANY_CAMERAS_DOMAIN_ID) as (node, spin):
+    with observing(MANY_CAMERAS_DOMAIN_ID) as observer:
         for name, width in widths.items():
-            topic = f'/robot/{name}/camera_sender/status'
-            assert wait_for_status(node, spin, topic, is_ok)['image'] == f'{width}x120 bgr8'
+            status = observer.wait_for(f'/robot/{name}/camera_sender/status', OK, '')
+            assert values(status)['image'] == f'{width}x120 bgr8'
     assert asyncio.run(senders_seen(robot.port, 2)) == set(widths)
     for name, width in widths.items():
         assert asyncio.run(picture_width(robot.port, name)) == width
