@@ -29,6 +29,8 @@ from ros_stage import (
 )
 from websockets.sync.client import connect
 
+LINK = 'camera_sender: signaling link'
+
 # Shut-down.
 
 
@@ -171,6 +173,7 @@ def test_a_sender_without_a_server_says_so_once_and_stays(start, observer, tmp_p
     observer.spin_until(lambda: len(heard) >= 3, 'no statuses')
     assert heard[-1].level == DiagnosticStatus.WARN
     assert heard[-1].message.startswith('no connection to the signaling server at ws://127.0.0.1:')
+    observer.wait_for_part(LINK, DiagnosticStatus.WARN, '^no connection to the signaling server')
     texts = [text for _, text in lines(process)]
     assert len(texts) == 1
     assert 'cannot reach the signaling server' in texts[0]
@@ -187,6 +190,7 @@ def test_a_wrong_token_is_said_once_and_a_mended_one_taken_up(start, observer, t
         topic = STATUS['camera_sender']
         observer.wait_for(topic, DiagnosticStatus.ERROR, 'the token is missing or wrong')
         observer.wait_for(topic, DiagnosticStatus.ERROR, 'the token is missing or wrong')
+        observer.wait_for_part(LINK, DiagnosticStatus.ERROR, 'the token is missing or wrong')
         assert [level for level, _ in lines(process)] == ['ERROR']
         assert f'127.0.0.1:{port} refused the connection' in process.output
         # Half a file, as an editor may leave it for a moment, is said and does no harm.

@@ -139,12 +139,17 @@ def test_the_number_of_viewers_is_live(sender, port, observer):
             pass
         return message.get('reason', message['type'])
 
-    with watching(port), connect(f'ws://127.0.0.1:{port}/', proxy=None) as viewer:
+    url = f'ws://127.0.0.1:{port}/?client_id=mute'
+    with watching(port), connect(url, proxy=None) as viewer:
         assert json.loads(viewer.recv(DEADLINE_S))['type'] == 'connected'
         assert observer.set(NODE, 'max_viewers', 1) == (True, '')
         assert offer() == 'busy'
         assert observer.set(NODE, 'max_viewers', 2) == (True, '')
         assert offer() == 'answer'
+        # It has no media at all, so there is never a connection.
+        observer.wait_for_part(
+            'camera_sender: viewer mute', WARN, '^its connection is (new|connecting)$'
+        )
 
 
 def test_how_long_a_silent_viewer_stays_is_live(sender, port, driver, observer):
