@@ -31,6 +31,7 @@ def test_all_counts_begin_at_nothing():
     snapshot = ServerMetrics(0.0).snapshot('', Population(0, 0, 0, {}, 0, ()), ())
     assert (snapshot.connections, snapshot.too_slow) == (0, 0)
     assert (snapshot.errors, snapshot.refused) == ({}, {})
+    assert snapshot.error_rate == 0.0
     assert snapshot.received == snapshot.sent == Traffic({}, 0, 0.0, 0.0)
 
 
