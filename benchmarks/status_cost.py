@@ -38,10 +38,11 @@ from std_msgs.msg import Float64, UInt32
 
 FACTOR = 20
 # Where a node's figures have their period; the harness sets it before the node is made.
-FIGURES_OF = {
-    'signaling_server': 'rtc_signaling.server',
-    'camera_sender': 'rtc_signaling.media.sender',
+PERIODS = {
+    'signaling_server': ('rtc_signaling.server.figures', 'PERIOD_S'),
+    'camera_sender': ('rtc_signaling.media.sender', 'SNAPSHOT_PERIOD_S'),
 }
+DIAGNOSTICS = ('rtc_signaling.ros.status', 'DIAGNOSTICS_PERIOD_S')
 BASE_PERIOD_S = 3600.0
 DOMAIN_IDS = {'20 times the rate': 68, 'base line': 69}
 SERVER, SENDER = 'signaling_server', 'camera_sender'
@@ -65,10 +66,10 @@ STARTING_S = 60.0
 def run_node(name: str, period_s: float) -> int:
     """Be the harness: run one node whose figures come with this period."""
     entry = importlib.import_module('rtc_signaling.nodes.entry')
-    figures: Any = importlib.import_module(FIGURES_OF[name])
-    figures.SNAPSHOT_PERIOD_S = period_s
-    status: Any = importlib.import_module('rtc_signaling.ros.status')
-    status.DIAGNOSTICS_PERIOD_S = period_s
+    for module, constant in (PERIODS[name], DIAGNOSTICS):
+        found = vars(importlib.import_module(module))
+        assert constant in found, f'{module} has no {constant} any more'
+        found[constant] = period_s
     return int(getattr(entry, name)())
 
 

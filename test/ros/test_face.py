@@ -6,6 +6,7 @@ import json
 import select
 
 import pytest
+from certificates import make_certificate
 from diagnostic_msgs.msg import DiagnosticStatus
 from raw_socket import PING, RawSocket, frame
 from ros_stage import DEADLINE_S, url_and_token, values
@@ -174,6 +175,17 @@ def test_the_thresholds_of_errors_and_of_pings_are_live(start, observer):
         assert observer.set(NODE, 'warn.error_rate', 0.0)[0]
         client.send(frame(b'what?'))
         observer.wait_for_part(errors, WARN, r'errors a second, more than warn\.error_rate$')
+
+
+def test_a_certificate_that_became_unusable_is_told(start, observer, tmp_path):
+    certificate, key = make_certificate(tmp_path / 'tls', 'robot')
+    start(
+        'signaling_server', f'tls.certificate:={certificate}', f'tls.key:={key}', wait=False
+    ).wait_for_output('open https://', DEADLINE_S)
+    part = 'signaling_server: server'
+    assert values(observer.wait_for_part(part, OK, '^running at wss://'))['tls'] == 'yes'
+    certificate.write_text('no certificate')
+    observer.wait_for_part(part, DiagnosticStatus.ERROR, r'^tls\.certificate = ')
 
 
 def test_disconnect_all_closes_and_says_how_many(start, observer):
