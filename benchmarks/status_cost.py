@@ -6,7 +6,8 @@ Two pairs of `signaling_server` and `camera_sender` run side by side, each node 
 own: one publishes at 20 times its rate, the other (the base line) once an hour. A third process
 for each pair subscribes to all their topics and publishes one small image a second, so that there
 is an age of images to tell. The difference between the pairs is what the status costs. Run it from
-the environment that `make` makes, with nothing else in its two ROS domains. A busy machine makes the CPU figures higher, never lower.
+the environment that `make` makes, with nothing else in its two ROS domains. A busy machine makes
+the CPU figures higher, never lower.
 """
 
 from __future__ import annotations
