@@ -70,8 +70,11 @@ class Diagnosis:
             Verdict.OK: 'well', Verdict.WARN: 'to look at', Verdict.FAIL: 'failed',
             Verdict.SKIP: 'skipped',
         }  # fmt: skip
-        return ', '.join(f'{counts[verdict]} {words[verdict]}' for verdict in words
-                         if counts[verdict])  # fmt: skip
+        summary = ', '.join(f'{counts[verdict]} {words[verdict]}' for verdict in words
+                            if counts[verdict])  # fmt: skip
+        # What was found later may come of that.
+        failed = [finding.check for finding in self.findings if finding.verdict is Verdict.FAIL]
+        return summary + (f'; begin with {failed[0]}' if failed else '')
 
 
 def _line(finding: Finding) -> str:

@@ -61,7 +61,7 @@ class CameraFacts:
         received: Images that came to the doctor.
         lost: Images that the middleware says it has lost on their way there.
         window_s: For how long was listened.
-        image: What they are, such as `640x480 bgr8`, or `jpeg of 30 kB`.
+        image: What they are, such as `640x480 bgr8`, or `jpeg compressed bgr8, 30 kB`.
         age_s: Age of the last one by its stamp; None if its stamp is 0.
         shared_memory_mib: Free shared memory; None where there is none to be seen.
     """
@@ -102,8 +102,8 @@ def judge_topic(facts: CameraFacts, video_came: bool) -> Finding:
     remap = 'or tell the topic: --topic NAME, and image_topic:=NAME for robot.launch.py'
     if not facts.publishers:
         seen = (
-            f'none within {facts.waited_s:.0f} s, of compressed images neither, in domain '
-            f'{facts.domain_id}'
+            f'nobody publishes there, nor compressed images beside it (looked for '
+            f'{facts.waited_s:.0f} s, in domain {facts.domain_id})'
         )
         if video_came:
             return warn(

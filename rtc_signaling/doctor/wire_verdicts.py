@@ -293,7 +293,7 @@ def judge_errors(added: Readings, total: Readings, window_s: float) -> Finding:
         window_s: How long was counted.
     """
     tried = f'count errors in /metrics for {window_s:.1f} s'
-    since_start = f'{_sum(total)} since the server started'
+    since_start = f'{_sum(total)} since the server started, those of the doctor among them'
     recent = {**added.errors, **{f'refused {k}': v for k, v in added.refused.items()}}
     if added.too_slow:
         recent['too_slow'] = added.too_slow

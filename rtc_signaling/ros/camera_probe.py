@@ -88,11 +88,13 @@ class CameraProbe:
         self._spin(SETTLING_S, stopped)
         if not self._publishers(self._topic) and self._publishers(compressed):
             self._topic = compressed
-        publishers, subscriptions = self._publishers(self._topic), self._subscriptions()
         window_s = 0.0
-        kinds = [TYPES[info.topic_type] for info in publishers if info.topic_type in TYPES]
+        types = [info.topic_type for info in self._publishers(self._topic)]
+        kinds = [TYPES[name] for name in types if name in TYPES]
         if kinds:
             window_s = self._listen(kinds[0], stopped)
+        # Now, since on a busy machine some are found only meanwhile.
+        publishers, subscriptions = self._publishers(self._topic), self._subscriptions()
         return CameraFacts(
             topic=self._topic,
             waited_s=waited_s,
@@ -114,8 +116,10 @@ class CameraProbe:
         return list(self._node.get_publishers_info_by_topic(topic))
 
     def _subscriptions(self) -> list[TopicEndpointInfo]:
-        """Return the subscriptions of others; the doctor's own is not made yet."""
-        return list(self._node.get_subscriptions_info_by_topic(self._topic))
+        """Return the subscriptions of others; the doctor's own may still be to be seen."""
+        own = self._node.get_name(), self._node.get_namespace()
+        found = self._node.get_subscriptions_info_by_topic(self._topic)
+        return [info for info in found if (info.node_name, info.node_namespace) != own]
 
     def _spin(self, duration_s: float, done: Callable[[], bool]) -> float:
         """Spin until `done` or for `duration_s`; return for how long."""
@@ -163,7 +167,9 @@ class CameraProbe:
         if image is None:
             return ''
         if isinstance(image, CompressedImage):
-            return f'{image.format} of {len(image.data) / 1000:.0f} kB'
+            # As of image_transport: `bgr8; jpeg compressed bgr8`.
+            words = str(image.format).rpartition('; ')[2]
+            return f'{words}, {len(image.data) / 1000:.0f} kB'
         return f'{image.width}x{image.height} {image.encoding}'
 
 

@@ -43,7 +43,7 @@ async def test_all_is_well():
         assert of(found, Verdict.OK) == set(CHECKS) - {*ROS_CHECKS, 'turn'}
         assert 'a picture of 320x240' in found['session'].seen
         assert '(host) to 127.0.0.1:' in found['ice'].seen
-        assert found['errors'].seen == 'none (2 since the server started)'
+        assert found['errors'].seen.startswith('none (2 since the server started')
         await until(lambda: snapshots[-1].viewers == 0, 'let go')
         assert [*server.clients] == ['camera']
 
@@ -307,7 +307,7 @@ async def test_errors_that_happen_meanwhile():
         await viewer.expect('error')
         diagnosis, found = await examination
     assert found['errors'].verdict is Verdict.WARN
-    assert found['errors'].seen == '1 invalid_message (3 since the server started)'
+    assert found['errors'].seen.startswith('1 invalid_message (3 since the server started')
     assert diagnosis.exit_code == 0
 
 

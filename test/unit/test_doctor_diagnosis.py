@@ -22,7 +22,7 @@ def test_each_finding_is_one_line():
         'WARN clock          compare the clocks: it is 5 s ahead -> set both by NTP',
         'FAIL session        watch a camera: no camera -> start camera_sender',
         'SKIP ice            skipped: there was no session',
-        'ws://robot:8765/: 1 well, 1 to look at, 1 failed, 1 skipped',
+        'ws://robot:8765/: 1 well, 1 to look at, 1 failed, 1 skipped; begin with session',
     ]
 
 

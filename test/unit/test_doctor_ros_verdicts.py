@@ -59,7 +59,7 @@ def test_no_publisher():
     check(
         judge_topic(none, False),
         Verdict.FAIL,
-        'of compressed images neither, in domain 7',
+        'looked for 5 s, in domain 7',
         'driver',
     )
     check(judge_topic(none, True), Verdict.WARN, 'but video comes', 'ROS_DOMAIN_ID')

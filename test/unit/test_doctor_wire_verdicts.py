@@ -196,7 +196,7 @@ def test_the_messages(pong, error, verdict, seen):
 @pytest.mark.parametrize(
     ('added', 'verdict', 'seen', 'remedy'),
     [
-        (Readings(), Verdict.OK, 'none (10 since the server started)', ''),
+        (Readings(), Verdict.OK, 'none (10 since the server started, those', ''),
         (Readings({'unauthorized': 2}), Verdict.WARN, '2 unauthorized', 'an old token'),
         (Readings({}, {'host': 1}), Verdict.WARN, '1 refused host', 'allowed_hosts'),
         (Readings({}, {}, 1), Verdict.WARN, '1 too_slow', 'network is too slow'),
