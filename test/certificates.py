@@ -1,4 +1,4 @@
-"""Certificates for the tests that need TLS."""
+"""Certificates for tests, self-signed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def make_certificate(directory, name):
-    """Write a self-signed certificate for 127.0.0.1 and its key; return their paths."""
+def make_certificate(directory, name, good_for_s=86_400.0):
+    """Write a self-signed certificate for 127.0.0.1 and its key; return their paths.
+
+    Args:
+        directory: A folder that is made for them.
+        name: Whose certificate it is.
+        good_for_s: Until when, from now; it is good since an hour ago.
+    """
     directory.mkdir()
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -24,7 +30,7 @@ def make_certificate(directory, name):
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(seconds=good_for_s))
         .add_extension(x509.SubjectAlternativeName([address]), critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rtc_signaling.doctor.report import Finding, fail, ok, skip, warn
+from rtc_signaling.doctor.findings import Finding, fail, ok, skip, warn
 from rtc_signaling.messages import IceServer
 
 HOST, REFLEXIVE, RELAY = 'host', 'srflx', 'relay'

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rtc_signaling.doctor.report import Finding, Level, fail, ok, skip, warn
+from rtc_signaling.doctor.findings import Finding, Verdict, fail, ok, skip, warn
 
 IMAGE_TYPE = 'sensor_msgs/msg/Image'
+COMPRESSED_TYPE = 'sensor_msgs/msg/CompressedImage'
 # What arrives of what was published; below, somebody sees the video stutter.
 MIN_SHARE = 0.9
 # Older, an image is no live picture any more; in the future, the clocks differ.
@@ -60,7 +61,7 @@ class CameraFacts:
         received: Images that came to the doctor.
         lost: Images that the middleware says it has lost on their way there.
         window_s: For how long was listened.
-        image: What they are, such as `640x480 bgr8`.
+        image: What they are, such as `640x480 bgr8`, or `jpeg compressed bgr8, 30 kB`.
         age_s: Age of the last one by its stamp; None if its stamp is 0.
         shared_memory_mib: Free shared memory; None where there is none to be seen.
     """
@@ -89,7 +90,7 @@ def judge(facts: CameraFacts, video_came: bool) -> list[Finding]:
         video_came: Whether a picture came through WebRTC meanwhile.
     """
     topic = judge_topic(facts, video_came)
-    if topic.level is not Level.OK:
+    if topic.verdict is not Verdict.OK:
         reason = 'camera_topic has to be well first'
         return [topic, skip('qos', reason), skip('rate', reason), judge_dds(facts)]
     return [topic, judge_qos(facts), judge_rate(facts), judge_dds(facts)]
@@ -99,9 +100,11 @@ def judge_topic(facts: CameraFacts, video_came: bool) -> Finding:
     """Judge whether somebody publishes images on the topic."""
     tried = f'look for publishers of {facts.topic}'
     remap = 'or tell the topic: --topic NAME, and image_topic:=NAME for robot.launch.py'
-    others = {p.type_name for p in facts.publishers} - {IMAGE_TYPE}
     if not facts.publishers:
-        seen = f'none within {facts.waited_s:.0f} s, in domain {facts.domain_id}'
+        seen = (
+            f'nobody publishes there, nor compressed images beside it (looked for '
+            f'{facts.waited_s:.0f} s, in domain {facts.domain_id})'
+        )
         if video_came:
             return warn(
                 'camera_topic',
@@ -111,17 +114,21 @@ def judge_topic(facts: CameraFacts, video_came: bool) -> Finding:
                 f'camera_sender has it, {remap}',
             )
         return fail('camera_topic', tried, seen, f'start the camera driver, {remap}')
-    if len(others) == len({p.type_name for p in facts.publishers}):
+    types = {publisher.type_name for publisher in facts.publishers}
+    if not types & {IMAGE_TYPE, COMPRESSED_TYPE}:
         return fail(
             'camera_topic',
             tried,
-            f'{", ".join(sorted(others))} from {_names(facts.publishers)}',
-            f'camera_sender takes {IMAGE_TYPE}: {remap}',
+            f'{", ".join(sorted(types))} from {_names(facts.publishers)}',
+            f'camera_sender takes {IMAGE_TYPE} or {COMPRESSED_TYPE}: {remap}',
         )
-    listeners = _names(facts.subscriptions) or 'nobody'
-    seen = f'{_names(facts.publishers)}; {listeners} listens'
+    seen = (
+        f'{_names(facts.publishers)} publishes, {_names(facts.subscriptions) or "nobody"} listens'
+    )
+    if IMAGE_TYPE not in types:
+        seen += '; compressed images, for image_transport:=compressed'
     if len(facts.publishers) > 1:
-        return ok('camera_topic', tried, f'{seen}; more than one: their pictures take turns')
+        seen += '; there is more than one publisher: their pictures take turns'
     return ok('camera_topic', tried, seen)
 
 
@@ -140,14 +147,15 @@ def judge_qos(facts: CameraFacts) -> Finding:
             'qos',
             tried,
             f'{facts.publishers[0]}; nobody listens but the doctor',
-            'start camera_sender, or remap its camera/image_raw to this topic',
+            'start camera_sender, or remap its camera/image_raw to this topic (compressed images: '
+            'image_transport:=compressed)',
         )
     return ok('qos', tried, f'{_list(facts.publishers)} to {_list(facts.subscriptions)}')
 
 
 def judge_rate(facts: CameraFacts) -> Finding:
     """Judge how many images arrive, and how old they are."""
-    tried = f'receive images for {facts.window_s:.1f} s, as camera_sender does'
+    tried = f'receive images for {facts.window_s:.1f} s, best effort'
     published = facts.received + facts.lost
     if not published:
         return fail('rate', tried, 'none', 'the camera driver runs but sends nothing: see its log')

@@ -1,7 +1,7 @@
 """What the doctor does on the wire: TCP, HTTP, the WebSocket, one message at a time.
 
-Each function returns facts, whatever the other side does; `wire_verdicts` says what they mean. The
-caller sets the deadlines: every wait here can be cancelled.
+Each function returns facts, whatever the other side does or leaves undone: no step takes longer
+than STEP_TIMEOUT_S. `wire_verdicts` says what the facts mean.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import io
 import socket
 import ssl
-import threading
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
@@ -19,7 +18,13 @@ from http.client import HTTPException, parse_headers
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+)
 
 from rtc_signaling.client import MAX_MESSAGE_BYTES
 from rtc_signaling.doctor.target import Target
@@ -35,8 +40,17 @@ from rtc_signaling.messages import (
     Message,
 )
 
+STEP_TIMEOUT_S = 5.0
+_LATE = f'no answer within {STEP_TIMEOUT_S:g} s'
 # /metrics has some 10 kB; what pours out more is no server of ours.
 MAX_PAGE_BYTES = 1_048_576
+# By the verification's results in OpenSSL's x509_vfy.h; every other one is about trust.
+_CERTIFICATE_TROUBLES = {
+    9: Trouble.OUT_OF_DATE,  # X509_V_ERR_CERT_NOT_YET_VALID
+    10: Trouble.OUT_OF_DATE,  # X509_V_ERR_CERT_HAS_EXPIRED
+    62: Trouble.OTHER_NAME,  # X509_V_ERR_HOSTNAME_MISMATCH
+    64: Trouble.OTHER_NAME,  # X509_V_ERR_IP_ADDRESS_MISMATCH
+}
 _QUERY = 'role=receiver&auth=message'
 
 
@@ -44,36 +58,22 @@ async def open_port(target: Target) -> Reach:
     """Open a TCP connection to the server and close it again."""
     started_s = time.monotonic()
     try:
-        await _resolve(target.host, target.port)
-        _, writer = await asyncio.open_connection(target.host, target.port)
+        async with asyncio.timeout(STEP_TIMEOUT_S):
+            # Apart from the connection, so that it can be told which of both hangs.
+            await asyncio.get_running_loop().getaddrinfo(
+                target.host, target.port, type=socket.SOCK_STREAM
+            )
+    except TimeoutError:
+        return Reach(Trouble.LOOKUP, f'looking up the name {target.host!r}: {_LATE}')
     except (OSError, UnicodeError) as error:
+        return _unreachable(target, error)
+    try:
+        async with asyncio.timeout(STEP_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(target.host, target.port)
+    except OSError as error:
         return _unreachable(target, error)
     writer.close()
     return Reach(took_ms=(time.monotonic() - started_s) * 1000)
-
-
-async def _resolve(host: str, port: int) -> None:
-    """Look the name up, in a thread that nobody waits for: the system may take a minute."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[OSError | UnicodeError | None] = loop.create_future()
-
-    def tell(error: OSError | UnicodeError | None) -> None:
-        if not done.done():
-            done.set_result(error)
-
-    def look_up() -> None:
-        found: OSError | UnicodeError | None = None
-        try:
-            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            found = error
-        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
-            loop.call_soon_threadsafe(tell, found)
-
-    threading.Thread(target=look_up, name='name look-up', daemon=True).start()
-    error = await done
-    if error is not None:
-        raise error
 
 
 async def get(target: Target, page: str, token: str = '') -> Reach:
@@ -90,7 +90,8 @@ async def get(target: Target, page: str, token: str = '') -> Reach:
         f'Connection: close\r\n{authorization}\r\n'
     )
     try:
-        answer = await _exchange(target, request.encode('utf-8', 'replace'))
+        async with asyncio.timeout(STEP_TIMEOUT_S):
+            answer = await _exchange(target, request.encode('utf-8', 'replace'))
         head, _, body = answer.partition(b'\r\n\r\n')
         status_line, _, headers = head.partition(b'\r\n')
         protocol, status, *_ = status_line.decode('latin-1').split(' ', 2)
@@ -133,7 +134,14 @@ class Line:
 
     async def log_in(self, token: str) -> Login:
         """Show a token ('' for none), and return what the server said to it."""
-        first = await self.ask(Authenticate(token=token))
+        try:
+            async with asyncio.timeout(STEP_TIMEOUT_S):
+                return await self._log_in(token)
+        except TimeoutError:
+            return Login(text=_LATE, foreign=True)
+
+    async def _log_in(self, token: str) -> Login:
+        first = await self._ask(Authenticate(token=token))
         if isinstance(first, Connected):
             return Login(welcome=first)
         if isinstance(first, Error):
@@ -142,22 +150,29 @@ class Line:
             return Login(None, self._code(), first, foreign=not self._code())
         return Login(text=f'{type(first).__name__} in place of a welcome', foreign=True)
 
-    async def ask(self, message: Message) -> FromServer | str:
-        """Send a message and return the next one, or a text that says why there is none."""
+    async def answer(self, message: Message) -> FromServer | str:
+        """Send a message and return what comes with its `msg_id`; others are passed over.
+
+        Returns:
+            A text that says why there is no answer, where there is none.
+        """
+        try:
+            async with asyncio.timeout(STEP_TIMEOUT_S):
+                found = await self._ask(message)
+                while not isinstance(found, str) and found.msg_id != message.msg_id:
+                    found = await self._next()
+                return found
+        except TimeoutError:
+            return _LATE
+
+    async def _ask(self, message: Message) -> FromServer | str:
         assert self._socket is not None  # noqa: S101  # the caller looks at `reach` first
         with contextlib.suppress(ConnectionClosed):  # what was said before is still to be read
             await self._socket.send(self._encoder.encode(message), text=True)
         return await self._next()
 
-    async def answer(self, message: Message) -> FromServer | str:
-        """Send a message and return what comes with its `msg_id`; others are passed over."""
-        found = await self.ask(message)
-        while not isinstance(found, str) and found.msg_id != message.msg_id:
-            found = await self._next()
-        return found
-
     async def _next(self) -> FromServer | str:
-        assert self._socket is not None  # noqa: S101  # see `ask`
+        assert self._socket is not None  # noqa: S101  # see `_ask`
         try:
             return self._decoder.decode(await self._socket.recv())
         except ConnectionClosed:
@@ -184,7 +199,7 @@ async def line(target: Target) -> AsyncIterator[Line]:
         body = (error.response.body or b'').decode('utf-8', 'replace')
         yield Line(Reach(Trouble.STATUS, body, status=error.response.status_code))
         return
-    except (InvalidHandshake, InvalidMessage, EOFError) as error:
+    except (InvalidHandshake, InvalidMessage, InvalidURI, EOFError) as error:
         yield Line(Reach(Trouble.NOT_HTTP, f'no answer as of a WebSocket server: {error}'))
         return
     except (OSError, UnicodeError) as error:
@@ -202,7 +217,7 @@ async def _connect(target: Target) -> ClientConnection:
         f'{target.websocket_url}?{_QUERY}',
         compression=None,
         max_size=MAX_MESSAGE_BYTES,
-        open_timeout=None,
+        open_timeout=STEP_TIMEOUT_S,
         close_timeout=1.0,
         proxy=None,
         process_exception=lambda error: error,
@@ -221,16 +236,18 @@ def _skew_s(connection: ClientConnection, took_s: float) -> float | None:
 
 
 def _unreachable(target: Target, error: OSError | UnicodeError) -> Reach:
-    if isinstance(error, UnicodeError | socket.gaierror):
-        return Reach(Trouble.NAME, f'there is no host {target.host!r} ({error})')
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Reach(
-            Trouble.CERTIFICATE, f'the certificate is not accepted: {error.verify_message}'
-        )
+        trouble = _CERTIFICATE_TROUBLES.get(error.verify_code, Trouble.UNTRUSTED)
+        return Reach(trouble, f'the certificate is not accepted: {error.verify_message}')
     if isinstance(error, ssl.SSLError):
         return Reach(Trouble.TLS, f'the TLS handshake failed: {error.reason}')
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return Reach(Trouble.LOOKUP, f'looking up the name {target.host!r}: {error.strerror}')
+    if isinstance(error, UnicodeError | socket.gaierror):
+        return Reach(Trouble.NAME, f'there is no host {target.host!r} ({error})')
     if isinstance(error, ConnectionRefusedError):
         return Reach(Trouble.REFUSED, 'refused')
     if isinstance(error, TimeoutError):
-        return Reach(Trouble.TIMEOUT, 'no answer')
-    return Reach(Trouble.NETWORK, str(error))
+        return Reach(Trouble.TIMEOUT, _LATE)
+    # Without words where it ends within a TLS handshake.
+    return Reach(Trouble.NETWORK, str(error) or 'the server hung up')

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rtc_signaling.doctor.findings import Finding, fail, ok, skip, warn
 from rtc_signaling.doctor.readings import Readings
-from rtc_signaling.doctor.report import Finding, fail, ok, skip, warn
 from rtc_signaling.doctor.target import Target
 from rtc_signaling.messages import PROTOCOL_VERSION, Connected, Error, Pong
 
@@ -32,10 +32,13 @@ class Trouble(StrEnum):
 
     NONE = ''
     NAME = 'name'
+    LOOKUP = 'lookup'
     REFUSED = 'refused'
     TIMEOUT = 'timeout'
     NETWORK = 'network'
-    CERTIFICATE = 'certificate'
+    UNTRUSTED = 'untrusted'
+    OUT_OF_DATE = 'out_of_date'
+    OTHER_NAME = 'other_name'
     TLS = 'tls'
     NOT_HTTP = 'not_http'
     STATUS = 'status'
@@ -99,6 +102,7 @@ def judge_port(target: Target, reach: Reach) -> Finding:
     tried = f'TCP connection to {target.authority}'
     remedies = {
         Trouble.NAME: 'check the spelling, or use the IP address',
+        Trouble.LOOKUP: 'use the IP address, and check the name servers (resolvectl status)',
         Trouble.REFUSED: f'nothing listens there: {START}, or give the URL that its log shows',
         Trouble.TIMEOUT: 'check the address, that both are in one network, and the firewall',
     }
@@ -117,7 +121,7 @@ def judge_health(target: Target, reach: Reach) -> Finding:
         return warn('health', tried, f'503: {reach.detail}', 'mend what it names')
     if reach.status == 403:
         return warn('health', tried, f'403: {reach.detail}', _host_remedy(target))
-    return warn('health', tried, _words(reach), NOT_OURS)
+    return warn('health', tried, _words(reach), _other_server_remedy(target, reach))
 
 
 def judge_websocket(target: Target, reach: Reach) -> Finding:
@@ -125,27 +129,33 @@ def judge_websocket(target: Target, reach: Reach) -> Finding:
     tried = f'WebSocket to {target.websocket_url}'
     if reach.trouble is Trouble.NONE:
         return ok('websocket', tried, f'open, after {reach.took_ms:.0f} ms')
-    return fail('websocket', tried, _words(reach), _handshake_remedy(target, reach))
+    remedies = {
+        403: _host_remedy(target),
+        429: 'wait for a minute: this address has connected or failed to log in too often',
+        503: MORE_PLACES,
+    }
+    remedy = remedies.get(reach.status) or _other_server_remedy(target, reach)
+    return fail('websocket', tried, _words(reach), remedy)
 
 
-def _handshake_remedy(target: Target, reach: Reach) -> str:
-    if reach.trouble is Trouble.STATUS:
-        remedies = {
-            403: _host_remedy(target),
-            429: 'wait for a minute: this address has connected or failed too often',
-            503: MORE_PLACES,
-        }
-        return remedies.get(reach.status, NOT_OURS)
-    if reach.trouble is Trouble.CERTIFICATE:
-        return (
-            'use the name that the certificate is for, or set SSL_CERT_FILE to the certificate '
-            'of its issuer'
-        )
-    if reach.trouble is Trouble.TLS:
-        return f'the server may be without TLS: try ws://{target.authority}'
-    if reach.trouble is Trouble.NOT_HTTP and not target.secure:
-        return f'if the server has TLS, try wss://{target.authority}; else {NOT_OURS}'
-    return NOT_OURS
+def _other_server_remedy(target: Target, reach: Reach) -> str:
+    """Return what to do where no signaling server has answered, or not by this scheme."""
+    remedies = {
+        Trouble.UNTRUSTED: (
+            "set SSL_CERT_FILE to the certificate of the server's issuer (of a self-signed one to "
+            'the file of tls.certificate itself)'
+        ),
+        Trouble.OUT_OF_DATE: (
+            'renew the certificate (the server takes a new file without a restart), or set the '
+            'clock of this machine if it is wrong (timedatectl)'
+        ),
+        Trouble.OTHER_NAME: 'use a name or an address that stands in the certificate',
+    }
+    # Who is spoken to in the other scheme answers what makes no sense, or hangs up.
+    if reach.trouble in (Trouble.TLS, Trouble.NOT_HTTP, Trouble.NETWORK):
+        other, has = ('ws', 'no TLS') if target.secure else ('wss', 'TLS')
+        return f'if the server has {has}, try {other}://{target.authority}; else {NOT_OURS}'
+    return remedies.get(reach.trouble, NOT_OURS)
 
 
 def judge_clock(reach: Reach) -> Finding:
@@ -192,8 +202,12 @@ def judge_authentication(source: TokenSource, login: Login) -> Finding:
         return ok('authentication', tried, 'let in')
     if login.foreign:
         return fail('authentication', tried, login.text, NOT_OURS)
-    seen = f'{login.text or "no answer"} (close code {login.close_code})'
-    return fail('authentication', tried, seen, _login_remedy(source, login.close_code))
+    return fail('authentication', tried, _refusal(login), _login_remedy(source, login.close_code))
+
+
+def _refusal(login: Login) -> str:
+    code = f' (close code {login.close_code})' if login.close_code else ''
+    return f'{login.text or "no answer"}{code}'
 
 
 def _login_remedy(source: TokenSource, close_code: int) -> str:
@@ -222,8 +236,8 @@ def judge_wrong_token(login: Login) -> Finding:
         )
     if login.close_code == 4401:
         return ok('wrong_token', tried, 'refused, as it should be')
-    seen = f'{login.text or "no answer"} (close code {login.close_code})'
-    return warn('wrong_token', tried, seen, '4401 was expected: look into the log')
+    remedy = 'close code 4401 was expected: look into the log of signaling_server'
+    return warn('wrong_token', tried, _refusal(login), remedy)
 
 
 def judge_messages(pong: object, error: object, msg_ids: tuple[str, str]) -> Finding:
@@ -279,7 +293,7 @@ def judge_errors(added: Readings, total: Readings, window_s: float) -> Finding:
         window_s: How long was counted.
     """
     tried = f'count errors in /metrics for {window_s:.1f} s'
-    since_start = f'{_sum(total)} since the server started'
+    since_start = f'{_sum(total)} since the server started, those of the doctor among them'
     recent = {**added.errors, **{f'refused {k}': v for k, v in added.refused.items()}}
     if added.too_slow:
         recent['too_slow'] = added.too_slow

@@ -6,7 +6,15 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, replace
 
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    InvalidAccessError,
+    InvalidStateError,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import OperationError
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import candidate_from_sdp
 from av import VideoFrame
@@ -28,6 +36,13 @@ from rtc_signaling.messages import (
 )
 
 OFFER_ID = 'doctor'
+# What comes of a malformed answer or candidate. aiortc's parser checks little and reads on, so
+# most of it is what its own code makes of a part that is missing: no value to split, no codec of
+# that number (a StopIteration, in a coroutine a RuntimeError), no address to look up (OSError).
+MALFORMED = (
+    ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError, OSError,
+    InvalidAccessError, InvalidStateError, OperationError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +180,7 @@ class Probe:
     async def _accept(self, connection: RTCPeerConnection, answer: Answer) -> bool:
         try:
             await connection.setRemoteDescription(RTCSessionDescription(answer.sdp, 'answer'))
-        # Whatever aiortc makes of a malformed description.
-        except Exception as error:  # noqa: BLE001
+        except MALFORMED as error:
             self._ended(Stage.BAD_ANSWER, repr(error))
             return False
         return True
@@ -176,7 +190,7 @@ class Probe:
         while True:
             message = await self._candidates.get()
             text = (message.candidate or '').removeprefix('candidate:')
-            with contextlib.suppress(ValueError, AssertionError, IndexError):
+            with contextlib.suppress(*MALFORMED):
                 candidate = candidate_from_sdp(text)
                 candidate.sdpMLineIndex = 0  # there is one medium
                 await connection.addIceCandidate(candidate)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from rtc_signaling.doctor import tokens
+from rtc_signaling.doctor.event_loop import UnhurriedLoop
 from rtc_signaling.doctor.examination import Examination, ObserveCamera, Options
 from rtc_signaling.doctor.target import DEFAULT_URL, parse
 from rtc_signaling.errors import ConfigurationError
@@ -48,20 +49,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         observe,
     )
     try:
-        report = asyncio.run(examination.run())
+        with asyncio.Runner(loop_factory=UnhurriedLoop) as runner:
+            diagnosis = runner.run(examination.run())
     except KeyboardInterrupt:
         return INTERRUPTED
-    sys.stdout.write(report.as_json() if options.json else report.as_text())
-    return report.exit_code
+    sys.stdout.write(diagnosis.as_json() if options.json else diagnosis.as_text())
+    return diagnosis.exit_code
 
 
 def _camera_observer(topic: str, ros_arguments: list[str]) -> ObserveCamera | str:
     """Return what observes the camera's topic, or why that cannot be done here."""
     try:
         from rtc_signaling.ros.camera_probe import CameraProbe  # noqa: PLC0415  # see below
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         # Without ROS everything else can be examined all the same.
-        return f'no {error.name}: ROS is not installed, or not sourced'
+        return (
+            f'it needs ROS, which cannot be imported here ({error}): source its setup.bash, and '
+            'use the Python that it is made for'
+        )
     return CameraProbe(topic, ros_arguments)
 
 

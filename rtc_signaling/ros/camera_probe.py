@@ -13,9 +13,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible, qos_profile_sensor_data
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-from rtc_signaling.doctor.ros_verdicts import IMAGE_TYPE, CameraFacts, Endpoint
+from rtc_signaling.doctor.ros_verdicts import COMPRESSED_TYPE, IMAGE_TYPE, CameraFacts, Endpoint
 from rtc_signaling.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,10 +32,17 @@ SPIN_S = 0.1
 SHARED_MEMORY = '/dev/shm'  # noqa: S108  # looked at, not written to
 # Room for what comes while an image is being converted, so that only what DDS loses is lost.
 QUEUE_DEPTH = 10
+TYPES: dict[str, type[Image] | type[CompressedImage]] = {
+    IMAGE_TYPE: Image,
+    COMPRESSED_TYPE: CompressedImage,
+}
 
 
 class CameraProbe:
     """Observe the camera's topic once, with a node and a context of its own.
+
+    Where nobody publishes there, but compressed images beside it, those are observed: what
+    camera_sender takes with `image_transport:=compressed`.
 
     Args:
         topic: The topic; '' for `camera/image_raw`, as remapped by `ros_arguments`.
@@ -60,7 +67,7 @@ class CameraProbe:
         self._executor.add_node(self._node)
         self._received = 0
         self._lost = 0
-        self._last: Image | None = None
+        self._last: Image | CompressedImage | None = None
         self._age_s: float | None = None
 
     def __call__(self, stopped: Callable[[], bool]) -> CameraFacts:
@@ -77,15 +84,24 @@ class CameraProbe:
             self._context.try_shutdown()
 
     def _observe(self, stopped: Callable[[], bool]) -> CameraFacts:
-        waited_s = self._spin(DISCOVERY_S, lambda: stopped() or bool(self._publishers()))
+        compressed = f'{self._topic}/compressed'
+        topics = self._topic, compressed
+        waited_s = self._spin(
+            DISCOVERY_S, lambda: stopped() or any(self._publishers(topic) for topic in topics)
+        )
         self._spin(SETTLING_S, stopped)
+        if not self._publishers(self._topic) and self._publishers(compressed):
+            self._topic = compressed
         # Each process is discovered for itself: camera_sender may be later than the camera.
         left_s = DISCOVERY_S - waited_s
         self._spin(left_s, lambda: stopped() or bool(self._subscriptions()))
-        publishers, subscriptions = self._publishers(), self._subscriptions()
         window_s = 0.0
-        if any(publisher.topic_type == IMAGE_TYPE for publisher in publishers):
-            window_s = self._listen(stopped)
+        types = [info.topic_type for info in self._publishers(self._topic)]
+        kinds = [TYPES[name] for name in types if name in TYPES]
+        if kinds:
+            window_s = self._listen(kinds[0], stopped)
+        # Now, since on a busy machine some are found only meanwhile.
+        publishers, subscriptions = self._publishers(self._topic), self._subscriptions()
         return CameraFacts(
             topic=self._topic,
             waited_s=waited_s,
@@ -103,12 +119,14 @@ class CameraProbe:
             shared_memory_mib=_free_shared_memory_mib(),
         )
 
-    def _publishers(self) -> list[TopicEndpointInfo]:
-        return list(self._node.get_publishers_info_by_topic(self._topic))
+    def _publishers(self, topic: str) -> list[TopicEndpointInfo]:
+        return list(self._node.get_publishers_info_by_topic(topic))
 
     def _subscriptions(self) -> list[TopicEndpointInfo]:
-        """Return the subscriptions of others; the doctor's own is not made yet."""
-        return list(self._node.get_subscriptions_info_by_topic(self._topic))
+        """Return the subscriptions of others; the doctor's own may still be to be seen."""
+        own = self._node.get_name(), self._node.get_namespace()
+        found = self._node.get_subscriptions_info_by_topic(self._topic)
+        return [info for info in found if (info.node_name, info.node_namespace) != own]
 
     def _spin(self, duration_s: float, done: Callable[[], bool]) -> float:
         """Spin until `done` or for `duration_s`; return for how long."""
@@ -117,11 +135,13 @@ class CameraProbe:
             self._executor.spin_once(timeout_sec=SPIN_S)
         return time.monotonic() - started_s
 
-    def _listen(self, stopped: Callable[[], bool]) -> float:
+    def _listen(
+        self, kind: type[Image] | type[CompressedImage], stopped: Callable[[], bool]
+    ) -> float:
         """Count what arrives, from the first image on; return for how long."""
         sensor_data = qos_profile_sensor_data
         subscription = self._node.create_subscription(
-            Image,
+            kind,
             self._topic,
             self._on_image,
             QoSProfile(
@@ -137,7 +157,7 @@ class CameraProbe:
         self._node.destroy_subscription(subscription)
         return window_s
 
-    def _on_image(self, image: Image) -> None:
+    def _on_image(self, image: Image | CompressedImage) -> None:
         self._received += 1
         self._last = image
         stamp = image.header.stamp
@@ -151,7 +171,13 @@ class CameraProbe:
 
     def _describe(self) -> str:
         image = self._last
-        return '' if image is None else f'{image.width}x{image.height} {image.encoding}'
+        if image is None:
+            return ''
+        if isinstance(image, CompressedImage):
+            # As of image_transport: `bgr8; jpeg compressed bgr8`.
+            words = str(image.format).rpartition('; ')[2]
+            return f'{words}, {len(image.data) / 1000:.0f} kB'
+        return f'{image.width}x{image.height} {image.encoding}'
 
 
 def _endpoint(info: TopicEndpointInfo) -> Endpoint:

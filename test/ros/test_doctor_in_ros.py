@@ -12,7 +12,7 @@ from rclpy.qos import qos_profile_sensor_data
 from ros_stage import observing
 from sensor_msgs.msg import Image
 
-from rtc_signaling.doctor.report import Level
+from rtc_signaling.doctor.findings import Verdict
 from rtc_signaling.doctor.ros_verdicts import judge
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.ros.camera_probe import CameraProbe
@@ -70,11 +70,21 @@ def test_a_camera_of_another_process(camera):
     assert facts.image == '320x240 bgr8'
     assert facts.received > 0
     assert '/test_camera' in found['camera_topic'].seen
-    assert found['camera_topic'].level is Level.OK
-    assert found['qos'].level is Level.WARN
+    assert found['camera_topic'].verdict is Verdict.OK
+    assert found['qos'].verdict is Verdict.WARN
     assert 'nobody listens but the doctor' in found['qos'].seen
-    assert found['dds'].level is Level.OK
+    assert found['dds'].verdict is Verdict.OK
     assert f'domain {DOMAIN_ID}, discovery LOCALHOST' in found['dds'].seen
+
+
+def test_compressed_images_beside_the_topic(camera):
+    camera('-p', 'width:=320', '-p', 'height:=240', '-p', 'image_transport:=compressed')
+    facts, found = observe()
+    assert facts.topic == '/camera/image_raw/compressed'
+    assert facts.image.startswith('jpeg')
+    assert facts.received > 0
+    assert found['camera_topic'].verdict is Verdict.OK
+    assert 'image_transport:=compressed' in found['camera_topic'].seen
 
 
 def test_large_images_that_get_lost_are_named_with_the_remedy(camera):
@@ -82,7 +92,7 @@ def test_large_images_that_get_lost_are_named_with_the_remedy(camera):
     facts, found = observe()
     if 'fastrtps' not in facts.middleware:
         pytest.skip(f'{facts.middleware} is not Fast DDS, whose loss this is about')
-    assert found['rate'].level is Level.WARN
+    assert found['rate'].verdict is Verdict.WARN
     assert f'{facts.lost} of {facts.received + facts.lost} were lost' in found['rate'].seen
     assert 'fastdds_images.xml' in found['rate'].remedy
 
@@ -97,7 +107,7 @@ def test_a_subscription_that_wants_more_than_is_offered(camera, tmp_path):
         facts, found = observe()
     finally:
         listener.kill()
-    assert found['qos'].level is Level.FAIL
+    assert found['qos'].verdict is Verdict.FAIL
     assert found['qos'].seen == (
         '/test_camera (best_effort, volatile) does not reach /listener (reliable, volatile)'
     )
@@ -122,8 +132,8 @@ def test_a_subscription_that_is_discovered_later_than_the_camera_is_waited_for(c
 def test_no_camera_at_all():
     facts, found = observe('/nobody/image_raw')
     assert facts.publishers == ()
-    assert found['camera_topic'].level is Level.FAIL
-    assert found['rate'].level is Level.SKIP
+    assert found['camera_topic'].verdict is Verdict.FAIL
+    assert found['rate'].verdict is Verdict.SKIP
 
 
 def test_it_stops_when_it_is_told():

@@ -16,8 +16,8 @@ CORE = {
     'core', 'admission', 'sessions', 'routing', 'post', 'presence', 'delivery', 'effects',
     'messages', 'sdp', 'ice', 'auth', 'limits', 'origins', 'metrics', 'exposition', 'config',
     'parameter', 'errors', 'backoff', 'media.frames', 'media.timing', 'media.scene',
-    'doctor.report', 'doctor.target', 'doctor.readings', 'doctor.wire_verdicts',
-    'doctor.media_verdicts', 'doctor.ros_verdicts',
+    'doctor.findings', 'doctor.diagnosis', 'doctor.target', 'doctor.readings',
+    'doctor.wire_verdicts', 'doctor.media_verdicts', 'doctor.ros_verdicts',
     'cameras',
     'image_flow',
     'media.compressed',
@@ -29,7 +29,8 @@ SHELLS = {
     'server.sockets', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
     'media.encoder', 'media.video_file', 'media._aiortc', 'media.probe',
-    'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.examination',
+    'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.wire_checks', 'doctor.tally',
+    'doctor.event_loop', 'doctor.examination',
 }  # fmt: skip
 ADAPTERS = {
     'ros.parameters', 'ros.status', 'ros.diagnostics', 'ros.logging', 'ros.outbox', 'ros.runner',
