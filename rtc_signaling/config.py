@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from rtc_signaling.parameter import parameter
 
@@ -18,10 +19,20 @@ ICE_URL = re.compile(r'(stun|stuns|turn|turns):[^\s@?]+(\?transport=(udp|tcp))?'
 ORIGIN = re.compile(r'\*|https?://[^\s/?#@]+')
 HOST_NAME = re.compile(r'[A-Za-z0-9.-]+')
 
-
 _CREDENTIALS_HELP = (
     'File (mode 0600) with the access tokens; empty: rtc_signaling/tokens.json in ROS_HOME'
 )
+
+
+def _log_level() -> Any:
+    """Declare the parameter that both nodes have."""
+    return parameter(
+        'default',
+        'What is logged; default: as --log-level says, info without it',
+        name='log_level',
+        choices=('default', 'debug', 'info', 'warn', 'error'),
+        live=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -172,9 +183,7 @@ class ServerConfig:
         maximum=1_000_000,
     )
     tls_certificate: str = parameter(
-        '',
-        'PEM file with the certificate chain; empty: no TLS',
-        name='tls.certificate',
+        '', 'PEM file with the certificate chain; empty: no TLS', name='tls.certificate'
     )
     tls_key: str = parameter('', 'PEM file with its private key', name='tls.key')
     allowed_origins: tuple[str, ...] = parameter(
@@ -205,13 +214,7 @@ class ServerConfig:
         maximum=60.0,
         live=True,
     )
-    log_level: str = parameter(
-        'default',
-        'What is logged; default: as --log-level says, info without it',
-        name='log_level',
-        choices=('default', 'debug', 'info', 'warn', 'error'),
-        live=True,
-    )
+    log_level: str = _log_level()
 
 
 @dataclass(frozen=True)
@@ -339,13 +342,7 @@ class SenderConfig:
         maximum=1.0,
         live=True,
     )
-    log_level: str = parameter(
-        'default',
-        'What is logged; default: as --log-level says, info without it',
-        name='log_level',
-        choices=('default', 'debug', 'info', 'warn', 'error'),
-        live=True,
-    )
+    log_level: str = _log_level()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from ros_stage import DEADLINE_S, serving, values, watching
+from ros_stage import values, watching
 from sensor_msgs.msg import CompressedImage
 
 from rtc_signaling.media.scene import CORNERS, read_corners
@@ -17,24 +17,6 @@ ERROR, STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 @pytest.fixture
 def domain_id():
     return 85
-
-
-@pytest.fixture
-def port():
-    with serving() as port:
-        yield port
-
-
-@pytest.fixture
-def sender(start, port):
-    """Return a function that starts a sender, which is connected then."""
-
-    def start_sender(*settings):
-        process = start('camera_sender', f'server_url:=ws://127.0.0.1:{port}', *settings)
-        process.wait_for_output('connected to the signaling server', DEADLINE_S)
-        return process
-
-    return start_sender
 
 
 def test_auto_follows_a_publisher_that_changes_and_keeps_what_runs(start, sender, observer):

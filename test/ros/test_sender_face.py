@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from fakes import scene_image
-from ros_stage import DEADLINE_S, serving, values, watching
+from ros_stage import DEADLINE_S, values, watching
 from std_msgs.msg import Float64, UInt32
 from std_srvs.srv import SetBool, Trigger
 from websockets.sync.client import connect
@@ -18,24 +18,6 @@ NODE = '/camera_sender'
 CAMERA = 'camera_sender: camera'
 VIEWER = 'camera_sender: viewer watcher'
 OFFER = (Path(__file__).parents[1] / 'data' / 'aiortc_offer.sdp').read_text()
-
-
-@pytest.fixture
-def port():
-    with serving() as port:
-        yield port
-
-
-@pytest.fixture
-def sender(start, port):
-    """Return a function that starts a sender, which is connected then."""
-
-    def start_sender(*settings):
-        process = start('camera_sender', f'server_url:=ws://127.0.0.1:{port}', *settings)
-        process.wait_for_output('connected to the signaling server', DEADLINE_S)
-        return process
-
-    return start_sender
 
 
 @pytest.fixture
