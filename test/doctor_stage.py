@@ -63,10 +63,12 @@ async def sending(port, *, film=True, client_id='camera', **settings):
             await asyncio.gather(driver, return_exceptions=True)
 
 
-async def examine(port, *, token=TOKENS.receiver, url=None, patience=BRIEF, **options):
+async def examine(
+    port, *, token=TOKENS.receiver, url=None, patience=BRIEF, errors_s=0.0, **options
+):
     """Return the diagnosis, and its findings by check."""
     source = TokenSource('tokens.json' if token else '', 'tokens.json')
-    chosen = Options(ice_addresses=(LOOPBACK,), patience=patience, **options)
+    chosen = Options(ice_addresses=(LOOPBACK,), patience=patience, errors_s=errors_s, **options)
     target = parse(url or f'ws://{LOOPBACK}:{port}')
     diagnosis = await Examination(target, token, source, chosen, NO_ROS).run()
     found = {finding.check: finding for finding in diagnosis.findings}

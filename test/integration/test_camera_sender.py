@@ -9,7 +9,6 @@ import logging
 import sys
 import time
 
-import aioice.ice
 import pytest
 from aiortc.mediastreams import MediaStreamError
 from fakes import DEADLINE_S, TOKENS, FakeImage, Viewer, scene_image, until, viewing, welcomed
@@ -39,12 +38,6 @@ async def serve():
 
 asyncio.run(serve())
 """
-
-
-@pytest.fixture(autouse=True)
-def _addresses_as_before(monkeypatch):
-    """Undo what a sender does to aioice in this process."""
-    monkeypatch.setattr(aioice.ice, 'get_host_addresses', aioice.ice.get_host_addresses)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from certificates import make_certificate
 from doctor_stage import (
     LOOPBACK,
     answering,
-    be_silent,
     closed_port,
     other_server,
     run_doctor,
@@ -108,10 +107,6 @@ def web_server():
     return other_server(answering('200 OK'))
 
 
-def silent_server():
-    return other_server(be_silent)
-
-
 @contextlib.asynccontextmanager
 async def signaling_server():
     async with serving() as server:
@@ -124,27 +119,16 @@ async def server_that_lets_all_in():
         yield server.port
 
 
-@contextlib.asynccontextmanager
-async def server_with_a_blind_camera():
-    async with serving() as server, sending(server.port, film=False):
-        yield server.port
-
-
 @pytest.mark.parametrize(
     ('place', 'token', 'outcome'),
     [
         (nobody, TOKENS.receiver, (1, 'port', 'fail', 'refused')),
         (web_server, TOKENS.receiver, (1, 'websocket', 'fail', 'HTTP 200: <h1>Hi</h1>')),
-        (silent_server, TOKENS.receiver, (1, 'websocket', 'fail', 'no answer within 5 s')),
         (
             signaling_server, 'a-token-of-long-ago',
             (1, 'authentication', 'fail', 'the token is missing or wrong (close code 4401)'),
         ),
         (signaling_server, TOKENS.receiver, (1, 'session', 'fail', 'no camera is connected')),
-        (
-            server_with_a_blind_camera, TOKENS.receiver,
-            (1, 'session', 'fail', 'connected, but no picture came within 8 s'),
-        ),
         (server_that_lets_all_in, 'any', (0, 'wrong_token', 'warn', 'let in')),
     ],
 )  # fmt: skip
