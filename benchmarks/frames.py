@@ -22,7 +22,7 @@ import numpy as np
 
 from rtc_signaling.media.compressed import compressed_to_i420
 from rtc_signaling.media.frames import DEPTH_FORMATS, FORMATS, DepthMapping, to_i420
-from rtc_signaling.media.pixels import Pixels, planes
+from rtc_signaling.media.pixels import Pixels, Planes, planes
 from rtc_signaling.media.scene import Scene
 
 SIZES = ((640, 480), (1280, 720))
@@ -37,6 +37,8 @@ ROWS_709 = np.array(
     ]
 )
 MATRIX_709 = np.column_stack([ROWS_709, [16, 128, 128]])
+
+TURBO = DepthMapping(colour='turbo')
 
 Conversion = Callable[[], object]
 
@@ -80,7 +82,7 @@ def by_correction(bgr: Pixels, i420: Pixels) -> None:
     cv2.addWeighted(to.luma, 1, large, 1, -64, to.luma)
 
 
-def chroma_by_matrix(bgr: Pixels, to: planes) -> None:
+def chroma_by_matrix(bgr: Pixels, to: Planes) -> None:
     small = cv2.resize(bgr, to.u.shape[::-1], interpolation=cv2.INTER_AREA)
     yuv = cv2.transform(small, MATRIX_709)
     cv2.extractChannel(yuv, 1, to.u)
@@ -120,8 +122,7 @@ def conversions(width: int, height: int) -> dict[str, Conversion]:
         out = to_i420(image)
         found[encoding] = lambda image=image, out=out: to_i420(image, out)
         if encoding in DEPTH_FORMATS:
-            turbo = DepthMapping(colour='turbo')
-            found[f'{encoding}, turbo'] = lambda i=image, out=out: to_i420(i, out, turbo)
+            found[f'{encoding}, turbo'] = lambda i=image, out=out: to_i420(i, out, TURBO)
     picture = Scene(width, height).render(1.0, 7)
     for ending in ('jpg', 'png'):
         data = array('B', cv2.imencode(f'.{ending}', picture)[1].tobytes())

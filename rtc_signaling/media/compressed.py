@@ -19,6 +19,7 @@ from rtc_signaling.media.pixels import (
     check_size,
     grey_to_i420,
     i420_buffer,
+    narrowed,
 )
 
 _DEPTH = '16UC1'
@@ -48,9 +49,9 @@ def compressed_to_i420(
 ) -> Pixels:
     """Decode a JPEG or PNG; its own first bytes count, not what `format` says.
 
-    Of values with 16 bits the higher 8 are taken, except for depth, which is what a PNG with one
-    channel of 16 bits is if `format` begins with 16UC1. A JPEG's note of how to turn it (EXIF) is
-    not followed. Any thread may call it.
+    The whole range of 16 bits is scaled to that of 8, except for depth, which is what a PNG with
+    one channel of 16 bits is if `format` begins with 16UC1. A JPEG's note of how to turn it
+    (EXIF) is not followed. Any thread may call it.
 
     Args:
         image: The image.
@@ -69,14 +70,16 @@ def compressed_to_i420(
     height, width = decoded.shape[0] & ~1, decoded.shape[1] & ~1
     pixels = decoded[:height, :width]
     i420 = i420_buffer(height, width, out)
-    if pixels.dtype == np.uint16:
-        if pixels.ndim == 2 and encoding_of(image) == _DEPTH:
-            depth_to_i420(pixels, DEPTH_FORMATS[_DEPTH][1], depth, i420)
-            return i420
-        pixels = (pixels >> 8).astype(np.uint8)
+    wide = pixels.dtype == np.uint16
+    if wide and pixels.ndim == 2 and encoding_of(image) == _DEPTH:
+        depth_to_i420(pixels, DEPTH_FORMATS[_DEPTH][1], depth, i420)
+        return i420
     if pixels.ndim == 2:
         grey_to_i420(pixels, i420)
-    elif pixels.shape[2] == 4:
+        return i420
+    if wide:
+        pixels = narrowed(pixels)
+    if pixels.shape[2] == 4:
         cv2.cvtColor(pixels, cv2.COLOR_BGRA2YUV_I420, i420)
     else:
         bgr_to_i420(pixels, i420)
@@ -96,7 +99,9 @@ def _decode(image: CompressedImageLike) -> npt.NDArray[Any]:
         raise ImageError(f'{what}: cannot be decoded; its end is missing')
     try:
         # Of a broken file OpenCV raises or returns None, depending on where it breaks.
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        decoded: npt.NDArray[Any] | None = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED
+        )
     except cv2.error:
         decoded = None
     if decoded is None or decoded.shape[:2] != (header.height, header.width):

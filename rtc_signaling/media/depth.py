@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rtc_signaling.media.pixels import Pixels, bgr_to_i420, grey_to_i420
+from rtc_signaling.media.pixels import Pixels, Planes, bgr_to_i420, grey_to_i420, planes
 
 Distances = npt.NDArray[Any]
 
@@ -62,22 +62,40 @@ def depth_to_i420(
     """
     shades = _shades(distances, unit_m, mapping)
     if mapping.colour == 'turbo':
-        colours = cv2.applyColorMap(shades, cv2.COLORMAP_TURBO)
-        # Its first entry is a dark blue, where black is meant.
-        colours[shades == 0] = 0
-        bgr_to_i420(colours, i420)
+        to = planes(i420)
+        cv2.LUT(shades, _TURBO.luma, to.luma)
+        # One pixel of each 2x2, since a mean over an edge would be the colour of another distance.
+        coarse = np.ascontiguousarray(shades[::2, ::2])
+        cv2.LUT(coarse, _TURBO.u, to.u)
+        cv2.LUT(coarse, _TURBO.v, to.v)
     else:
         grey_to_i420(shades, i420)
 
 
 def _shades(distances: Distances, unit_m: float, mapping: DepthMapping) -> Pixels:
-    span = mapping.far_m - mapping.near_m
-    scale = (FAR_SHADE - NEAR_SHADE) / span
+    low, high = _VALID[distances.dtype.name]
+    scale = (FAR_SHADE - NEAR_SHADE) / (mapping.far_m - mapping.near_m)
     offset = NEAR_SHADE - scale * mapping.near_m
-    # In one pass with rounding and saturation; the second image does not count.
-    shades: Pixels = cv2.addWeighted(
-        distances, scale * unit_m, distances, 0, offset, dtype=cv2.CV_8U
-    )
-    cv2.max(shades, FAR_SHADE, shades)
-    valid = cv2.inRange(distances, *_VALID[distances.dtype.name])
-    return cv2.bitwise_and(shades, valid, shades)
+    far = min(mapping.far_m / unit_m, high)
+    # Cut there first, as the next step takes what is below 0 for positive. Of integers downwards,
+    # lest OpenCV rounds it up and beyond.
+    cut = cv2.min(distances, far if high > 65535 else int(far))
+    shades: Pixels = cv2.convertScaleAbs(cut, alpha=scale * unit_m, beta=offset)
+    cv2.bitwise_and(shades, cv2.inRange(distances, low, high), shades)
+    return shades
+
+
+def _turbo_tables() -> Planes:
+    """Return what each shade is in I420, as tables for cv2.LUT."""
+    shades = np.arange(256, dtype=np.uint8).reshape(1, 256)
+    colours = cv2.applyColorMap(shades, cv2.COLORMAP_TURBO)
+    # Its first entry is a dark blue, where black is meant.
+    colours[0, 0] = 0
+    # Each shade as a block of 2x2 pixels, which have one value of chroma.
+    i420: Pixels = np.empty((3, 512), np.uint8)
+    bgr_to_i420(np.repeat(np.repeat(colours, 2, axis=0), 2, axis=1), i420)
+    luma, u, v = planes(i420)
+    return Planes(luma[0, ::2].copy(), u[0].copy(), v[0].copy())
+
+
+_TURBO = _turbo_tables()

@@ -11,10 +11,11 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from rtc_signaling.media.bayer import PATTERNS, mosaic_to_i420
 from rtc_signaling.media.depth import DepthMapping, depth_to_i420
@@ -24,8 +25,8 @@ from rtc_signaling.media.pixels import (
     bgr_to_i420,
     check_size,
     grey_to_i420,
-    high_bytes,
     i420_buffer,
+    narrowed,
     planes,
 )
 
@@ -81,9 +82,9 @@ BT601 = ColourSpace(primaries=1, transfer=13, matrix=6, full_range=False)
 # What takes an image of an encoding that is not in `FORMATS` and returns BGR, shape (height,
 # width, 3), or raises ImageError: cv_bridge, where there is one.
 Fallback = Callable[[ImageLike], Pixels]
-# Writes pixels (height, width, bytes per pixel), both sizes even, into planar I420 of the shape
+# Writes pixels (height, width, values per pixel), both sizes even, into planar I420 of the shape
 # (height * 3 // 2, width), in place.
-Conversion = Callable[[Pixels, Pixels], None]
+Conversion = Callable[[Any, Pixels], None]
 
 
 def _colour(code: int) -> Conversion:
@@ -134,21 +135,26 @@ def _semi_planar(u: int, v: int) -> Conversion:
     return convert
 
 
+def _narrowed(conversion: Conversion) -> Conversion:
+    """Let a conversion of 8 bits take 16."""
+    return lambda pixels, i420: conversion(narrowed(pixels), i420)
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """Describe how an encoding lies in memory and how it becomes I420.
 
     Attributes:
         pixel_bytes: Bytes of a pixel in a row; of luma alone, where chroma has rows of its own.
-        convert: Takes the pixels, of which each value has a byte.
-        wide: Whether a value has two bytes, in the order that the image says. The less
-            significant one is left out: video has 8 bits.
+        convert: Takes the pixels and makes I420.
+        kind: numpy's name of a value's type. Of 16 bits the whole range is scaled to that of 8,
+            which is what video has.
         chroma_rows: Whether half as many rows of chroma, with the same `step`, follow.
     """
 
     pixel_bytes: int
     convert: Conversion
-    wide: bool = False
+    kind: str = 'u1'
     chroma_rows: bool = False
 
 
@@ -159,11 +165,11 @@ FORMATS: dict[str, Format] = {
     'rgba8': Format(4, _colour(cv2.COLOR_RGBA2YUV_I420)),
     'bgra8': Format(4, _colour(cv2.COLOR_BGRA2YUV_I420)),
     'mono8': Format(1, grey_to_i420),
-    'rgb16': Format(6, _colour(cv2.COLOR_RGB2YUV_I420), wide=True),
-    'bgr16': Format(6, bgr_to_i420, wide=True),
-    'rgba16': Format(8, _colour(cv2.COLOR_RGBA2YUV_I420), wide=True),
-    'bgra16': Format(8, _colour(cv2.COLOR_BGRA2YUV_I420), wide=True),
-    'mono16': Format(2, grey_to_i420, wide=True),
+    'rgb16': Format(6, _narrowed(_colour(cv2.COLOR_RGB2YUV_I420)), 'u2'),
+    'bgr16': Format(6, _narrowed(bgr_to_i420), 'u2'),
+    'rgba16': Format(8, _narrowed(_colour(cv2.COLOR_RGBA2YUV_I420)), 'u2'),
+    'bgra16': Format(8, _narrowed(_colour(cv2.COLOR_BGRA2YUV_I420)), 'u2'),
+    'mono16': Format(2, grey_to_i420, 'u2'),
     'yuv422': Format(2, _packed_422(luma=1, u=0, v=2)),  # UYVY
     'uyvy': Format(2, _packed_422(luma=1, u=0, v=2)),
     'yuv422_yuy2': Format(2, _packed_422(luma=0, u=1, v=3)),  # YUYV
@@ -173,12 +179,10 @@ FORMATS: dict[str, Format] = {
     '8UC1': Format(1, grey_to_i420),
     '8UC3': Format(3, bgr_to_i420),
     '8UC4': Format(4, _colour(cv2.COLOR_BGRA2YUV_I420)),
+    **{f'bayer_{name}8': Format(1, partial(mosaic_to_i420, name)) for name in PATTERNS},
     **{
-        f'bayer_{pattern}{8 * size}': Format(
-            size, partial(mosaic_to_i420, pattern), wide=size == 2
-        )
-        for pattern in PATTERNS
-        for size in (1, 2)
+        f'bayer_{name}16': Format(2, _narrowed(partial(mosaic_to_i420, name)), 'u2')
+        for name in PATTERNS
     },
 }
 DEFAULT_DEPTH = DepthMapping()
@@ -186,7 +190,7 @@ DEFAULT_DEPTH = DepthMapping()
 DEPTH_FORMATS: dict[str, tuple[str, float]] = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
 
 
-def colour_space(height: int) -> ColourSpace:  # noqa: ARG001
+def colour_space(height: int) -> ColourSpace:
     """Return what the numbers of `to_i420` mean, for pictures of `height` rows.
 
     It is BT.601 for all of them: VP8 knows no other, and receivers take it for granted where they
@@ -204,8 +208,8 @@ def describe(encoding: str, depth: DepthMapping) -> str:
     if encoding in DEPTH_FORMATS:
         return f', shown as {depth}'
     found = FORMATS.get(encoding)
-    if found is not None and found.wide:
-        return ', of whose values the higher 8 bits are shown'
+    if found is not None and found.kind == 'u2':
+        return ', of which 0 to 65535 is shown as black to white'
     return ''
 
 
@@ -239,9 +243,7 @@ def to_i420(
         pixels = view(image, found.pixel_bytes, found.chroma_rows)
         height, width = image.height & ~1, image.width & ~1
         i420 = i420_buffer(height, width, out)
-        found.convert(
-            high_bytes(pixels, bool(image.is_bigendian)) if found.wide else pixels, i420
-        )
+        found.convert(_values(image, pixels, found.kind), i420)
         return i420
     if image.encoding in DEPTH_FORMATS:
         return _depth(image, depth, out)
@@ -250,14 +252,22 @@ def to_i420(
 
 def _depth(image: ImageLike, mapping: DepthMapping, out: Pixels | None) -> Pixels:
     kind, unit_m = DEPTH_FORMATS[image.encoding]
-    values = view(image, np.dtype(kind).itemsize)
-    order = '>' if image.is_bigendian else '<'
-    # A copy only where OpenCV needs one: for the other byte order, and for rows that do not begin
-    # at a multiple of the value's size.
-    distances = np.require(values.view(f'{order}{kind}')[..., 0], kind, ['ALIGNED'])
-    i420 = i420_buffer(*distances.shape, out)
+    pixels = view(image, np.dtype(kind).itemsize)
+    distances = _values(image, pixels, kind)[..., 0]
+    height, width = distances.shape
+    i420 = i420_buffer(height, width, out)
     depth_to_i420(distances, unit_m, mapping, i420)
     return i420
+
+
+def _values(image: ImageLike, pixels: Pixels, kind: str) -> npt.NDArray[Any]:
+    """View bytes as values of a type: a copy only where OpenCV needs one.
+
+    That is for the other byte order, and for rows that do not begin at a multiple of the value's
+    size.
+    """
+    order = '>' if image.is_bigendian else '<'
+    return np.require(pixels.view(order + kind), kind, ['ALIGNED'])
 
 
 def _rest(image: ImageLike, fallback: Fallback | None, out: Pixels | None) -> Pixels:

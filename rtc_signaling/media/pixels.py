@@ -11,14 +11,16 @@ import numpy.typing as npt
 from rtc_signaling.errors import MediaError
 
 Pixels = npt.NDArray[np.uint8]
+WidePixels = npt.NDArray[np.uint16]
 
 # The largest picture that any level of H.264 has: 139,264 macroblocks of 16x16 (level 6.2). A
 # larger one cannot be sent, and would take 107 MB as BGR.
 MAX_PIXELS = 139_264 * 256
 # Chroma of a colourless pixel.
 NEUTRAL = 128
-# Full range 0 to 255 to the limited range of video, 16 to 235 (ITU-R BT.601, 2.5.3).
-LIMITED_RANGE = np.round(16 + np.arange(256) * 219 / 255).astype(np.uint8)
+# The limited range of video: luma from 16 to 235 (ITU-R BT.601, 2.5.3).
+BLACK = 16
+LUMA_SPAN = 219
 
 
 class ImageError(MediaError):
@@ -67,10 +69,17 @@ def planes(i420: Pixels) -> Planes:
     return Planes(i420[:height], u, v)
 
 
-def grey_to_i420(pixels: Pixels, i420: Pixels) -> None:
-    """Write full-range grey, (height, width) or (height, width, 1), into limited-range I420."""
+def grey_to_i420(pixels: Pixels | WidePixels, i420: Pixels) -> None:
+    """Write full-range grey, (height, width) or (height, width, 1), into limited-range I420.
+
+    Args:
+        pixels: uint8 or uint16, whose whole range is scaled; in the machine's byte order.
+        i420: Where to write.
+    """
     height, width = pixels.shape[:2]
-    cv2.LUT(pixels.reshape(height, width), LIMITED_RANGE, i420[:height])
+    scale = LUMA_SPAN / np.iinfo(pixels.dtype).max
+    # Three times as fast as a table.
+    cv2.convertScaleAbs(pixels.reshape(height, width), i420[:height], scale, BLACK)
     i420[height:] = NEUTRAL
 
 
@@ -79,21 +88,7 @@ def bgr_to_i420(bgr: Pixels, i420: Pixels) -> None:
     cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420, i420)
 
 
-def high_bytes(pixels: Pixels, bigendian: bool) -> Pixels:
-    """Take the more significant byte of each 16-bit value.
-
-    The bytes are looked at one by one, so that no row has to begin at an even address.
-
-    Args:
-        pixels: Shape (height, width, 2 * channels).
-        bigendian: Whether that byte comes first.
-
-    Returns:
-        A new array, shape (height, width, channels).
-    """
-    height, width, size_bytes = pixels.shape
-    first = 0 if bigendian else 1
-    high: Pixels = np.empty((height, width, size_bytes // 2), np.uint8)
-    pairs = [place for i in range(size_bytes // 2) for place in (2 * i + first, i)]
-    cv2.mixChannels([pixels], [high], pairs)
-    return high
+def narrowed(pixels: WidePixels) -> Pixels:
+    """Scale 16 bits, in the machine's byte order, to 8; a new array of the same shape."""
+    narrow: Pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+    return narrow.reshape(pixels.shape)

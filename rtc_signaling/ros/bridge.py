@@ -16,7 +16,7 @@ def find_cv_bridge() -> Callable[[Image], Pixels] | None:
     The function raises ImageError, and may be called in any thread.
     """
     try:
-        from cv_bridge import CvBridge, CvBridgeError
+        from cv_bridge import CvBridge, CvBridgeError  # noqa: PLC0415  # an option of ROS
     except ImportError:
         return None
     bridge = CvBridge()
