@@ -50,8 +50,8 @@ async def test_a_viewer_sees_depth_as_the_parameters_say(start, observer):
         with driver:
             url = f'server_url:=ws://127.0.0.1:{server.port}'
             process = await asyncio.to_thread(start, 'camera_sender', url, 'depth.far:=4.0')
+            await asyncio.to_thread(process.wait_for_output, 'connected to the signaling server')
             async with viewing(server.port) as viewer:
-                await viewer.client.expect('peer_joined')
                 await viewer.join()
                 # 2 m between 0.3 and 4: 26 + 229 * (4 - 2) / (4 - 0.3).
                 await shade_near(viewer, 150)
