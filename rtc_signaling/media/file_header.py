@@ -20,8 +20,8 @@ class FileHeader(NamedTuple):
     Attributes:
         height: In pixels.
         width: In pixels.
-        complete: Whether the file has the end that its kind demands. Decoders show what there is
-            of a truncated one and fill the rest with grey.
+        complete: Whether the file has the end that its kind demands. OpenCV 4 fills what is
+            missing of a truncated one with grey.
     """
 
     height: int

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import CHART, assert_close, chart, noise, patches, planes, rgb_of
 
@@ -192,15 +192,18 @@ def test_zeros_behind_the_file_do_no_harm(ending):
 
 
 @pytest.mark.parametrize('ending', ['jpg', 'png'])
+@settings(deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_file_is_an_error(ending, share):
     image = compressed(noise(40, 60, 3), ending)
     image.data = image.data[: int(share * (len(image.data) - 8))]
-    with pytest.raises(ImageError, match='cannot be decoded'):
+    # Without its header as well it is nothing at all.
+    with pytest.raises(ImageError, match='its end is missing|supported are JPEG and PNG'):
         compressed_to_i420(image)
 
 
 @pytest.mark.parametrize('ending', ['jpg', 'png'])
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_a_picture_or_an_image_error(ending, data):
     image = compressed(noise(20, 30, 3), ending)

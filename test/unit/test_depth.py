@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import assert_close, image_of, planes, rgb_of
 
@@ -80,6 +80,14 @@ def test_a_zero_of_16uc1_is_black_and_what_is_far_is_not():
     assert set(luma[:, 2:].flat) == {38}
 
 
+def test_far_need_not_be_a_whole_number_of_16uc1():
+    mapping = DepthMapping(0.3, 0.3026)
+    luma, _, _ = planes(to_i420(depth_image([[65535] * 2] * 2, '16UC1'), depth=mapping))
+    # Less than 1 mm nearer than it is, never beyond far, where shades would rise again.
+    nearer = shades(np.array(0.302), mapping)
+    assert_close(luma, np.full((2, 2), 16 + 219 * nearer / 255), tolerance=1.5)
+
+
 def test_numbers_at_the_ends_of_float_do_no_harm():
     tiny, huge = np.finfo(np.float32).tiny, np.finfo(np.float32).max
     metres = np.array([[tiny, tiny, huge, huge]] * 2)
@@ -101,6 +109,7 @@ def test_turbo_has_the_published_colours(shade, colour):
     assert_close(picture[0, 0], np.array(colour, float), tolerance=6)
 
 
+@settings(deadline=None)
 @given(
     metres=st.lists(st.floats(width=32), min_size=4, max_size=4),
     near_m=st.floats(0.0, 5.0),

@@ -8,7 +8,7 @@ from array import array
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import (
     CHART,
@@ -193,6 +193,7 @@ def test_odd_sizes_lose_the_last_row_and_column(encoding, height, width):
     assert np.array_equal(whole, to_i420(image_of(cut, encoding, height=rows)))
 
 
+@settings(deadline=None)
 @given(
     encoding=st.sampled_from(ALL),
     size=st.tuples(st.integers(2, 40), st.integers(2, 40)),
@@ -211,6 +212,7 @@ def test_padding_never_shows(encoding, size, padding, seed, bigendian):
     assert np.array_equal(plain, padded)
 
 
+@settings(deadline=None)
 @given(
     encoding=st.sampled_from([n for n in ALL if n.endswith('16')] + ['16UC1', '32FC1']),
     height=st.integers(2, 20),
@@ -229,6 +231,7 @@ def test_byte_order_makes_no_difference(encoding, height, width, padding, seed):
     assert np.array_equal(to_i420(little), to_i420(big))
 
 
+@settings(deadline=None)
 @given(
     encoding=st.sampled_from(sorted({*FORMATS} - {n for n in FORMATS if n.endswith('16')})),
     seed=st.integers(0, 2**32 - 1),
@@ -239,6 +242,7 @@ def test_byte_order_of_single_bytes_means_nothing(encoding, seed):
     assert np.array_equal(to_i420(little), to_i420(big))
 
 
+@settings(deadline=None)
 @given(
     encoding=st.sampled_from(ALL),
     height=st.integers(-3, 2**32 - 1),
@@ -262,6 +266,7 @@ def test_any_numbers_make_a_picture_or_an_image_error(encoding, height, width, s
             to_i420(image)
 
 
+@settings(deadline=None)
 @given(
     encoding=st.sampled_from(ALL),
     height=st.integers(2, 12),
