@@ -198,7 +198,7 @@ def test_a_truncated_file_is_an_error(ending, share):
     image = compressed(noise(40, 60, 3), ending)
     image.data = image.data[: int(share * (len(image.data) - 8))]
     # Without its header as well it is nothing at all.
-    with pytest.raises(ImageError, match='its end is missing|supported are JPEG and PNG'):
+    with pytest.raises(ImageError, match=r'its end is missing|supported are JPEG and PNG'):
         compressed_to_i420(image)
 
 
