@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.parameter import parameter
 
 CLIENT_ID = re.compile(r'[A-Za-z0-9._:-]{1,64}')
@@ -310,6 +311,30 @@ class SenderConfig:
         maximum=240.0,
         live=True,
     )
+    depth_near_m: float = parameter(
+        0.3,
+        'Depth images (16UC1, 32FC1): what is so near or nearer is brightest, in m; below '
+        'depth.far',
+        name='depth.near',
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    )
+    depth_far_m: float = parameter(
+        10.0,
+        'Depth images: what is so far or farther is darkest, in m; without a distance: black',
+        name='depth.far',
+        minimum=0.001,
+        maximum=1000.0,
+        live=True,
+    )
+    depth_colour: str = parameter(
+        'grey',
+        'Depth images: shades of grey, or turbo: blue (far) to red (near)',
+        name='depth.colour',
+        choices=('grey', 'turbo'),
+        live=True,
+    )
     expected_rate_hz: float = parameter(
         0.0,
         'Images per second that the camera should give, in Hz; fewer are a warning; 0: unknown',
@@ -343,6 +368,17 @@ class SenderConfig:
         live=True,
     )
     log_level: str = _log_level()
+
+    def __post_init__(self) -> None:
+        """Check what is a rule of two parameters.
+
+        Raises:
+            ConfigurationError: `depth.near` is not below `depth.far`.
+        """
+        if not self.depth_near_m < self.depth_far_m:
+            raise ConfigurationError(
+                'depth.far', self.depth_far_m, f'must be above depth.near, {self.depth_near_m:g}'
+            )
 
 
 @dataclass(frozen=True)

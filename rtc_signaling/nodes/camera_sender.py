@@ -15,13 +15,14 @@ from std_srvs.srv import SetBool, Trigger
 from rtc_signaling import sender_reports
 from rtc_signaling.config import SenderConfig
 from rtc_signaling.loop_thread import LoopThread
-from rtc_signaling.media.compressed import compressed_to_i420
-from rtc_signaling.media.frames import to_i420
+from rtc_signaling.media.compressed import compressed_to_i420, encoding_of
+from rtc_signaling.media.frames import DepthMapping, Pixels, describe, to_i420
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.metrics import SenderSnapshot
 from rtc_signaling.nodes.background import BackgroundNode
 from rtc_signaling.report import Report
+from rtc_signaling.ros.bridge import find_cv_bridge
 from rtc_signaling.ros.images import AnyImage, ImageSubscription
 from rtc_signaling.ros.logging import forward_logs, set_log_level
 from rtc_signaling.ros.parameters import LiveParameters, declare
@@ -53,8 +54,8 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         self._bitrate = node.create_publisher(Float64, 'camera_sender/bitrate', 10)
         self._frame_age = node.create_publisher(Float64, 'camera_sender/frame_age', 10)
         self._latency = node.create_publisher(Float64, 'camera_sender/latency', 10)
-        compressed = config.image_transport == 'compressed'
-        self._camera = Camera(compressed_to_i420 if compressed else to_i420)
+        self._bridge = find_cv_bridge()
+        self._camera = Camera(self._to_i420)
         self._camera.pacer.max_fps = config.max_fps
         self._seen = ''
         self._images = ImageSubscription(node, config, self._on_image)
@@ -72,12 +73,22 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
     def _on_image(self, image: AnyImage, stamp_ns: int) -> None:
         self._camera.put(image, stamp_ns)
         if isinstance(image, Image):
-            seen = f'{image.width}x{image.height} {image.encoding}'
+            seen, encoding = f'{image.width}x{image.height} {image.encoding}', image.encoding
         else:
-            seen = f'compressed ({image.format})'
+            seen, encoding = f'compressed ({image.format})', encoding_of(image)
         if seen != self._seen:
-            logger.info('images are %s', seen)
+            logger.info('images are %s%s', seen, describe(encoding, self._depth()))
             self._seen = seen
+
+    def _to_i420(self, image: AnyImage, out: Pixels | None = None) -> Pixels:
+        """Convert an image with the settings of now; in the encoder's thread."""
+        if isinstance(image, Image):
+            return to_i420(image, out, self._depth(), self._bridge)
+        return compressed_to_i420(image, out, self._depth())
+
+    def _depth(self) -> DepthMapping:
+        config = self._config
+        return DepthMapping(config.depth_near_m, config.depth_far_m, config.depth_colour)
 
     def _publish(self, snapshot: SenderSnapshot) -> None:
         flow = self._images.flow()

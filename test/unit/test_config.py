@@ -14,13 +14,7 @@ import pytest
 
 from rtc_signaling.config import SenderConfig, ServerConfig, TestCameraConfig
 from rtc_signaling.errors import ConfigurationError
-from rtc_signaling.parameter import (
-    Parameter,
-    from_values,
-    parameter,
-    parameters,
-    with_values,
-)
+from rtc_signaling.parameter import Parameter, from_values, parameter, parameters, with_values
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (ServerConfig, SenderConfig, TestCameraConfig)
@@ -255,3 +249,15 @@ def test_the_files_made_from_the_tables_are_up_to_date():
         timeout=30,
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, '')
+
+
+def test_depth_has_to_have_a_span():
+    assert from_values(SenderConfig, {'depth.near': 1.0, 'depth.far': 1.001}).depth_far_m == 1.001
+    for near, far in ((1.0, 1.0), (2.0, 1.0), (10.0, 10.0)):
+        with pytest.raises(ConfigurationError) as error:
+            from_values(SenderConfig, {'depth.near': near, 'depth.far': far})
+        assert str(error.value) == f'depth.far = {far}: must be above depth.near, {near:g}'
+    # Which of the two is changed, while the node runs, makes no difference.
+    with pytest.raises(ConfigurationError, match=r'^depth\.far = 10\.0: must be above'):
+        with_values(SenderConfig(), {'depth.near': 11.0})
+    assert with_values(SenderConfig(), {'depth.near': 11.0, 'depth.far': 12.0}).depth_near_m == 11

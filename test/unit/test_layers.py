@@ -21,6 +21,7 @@ CORE = {
     'cameras',
     'image_flow',
     'media.compressed',
+    'media.pixels', 'media.bayer', 'media.depth', 'media.file_header',
     'report', 'server_reports', 'sender_reports',
 }  # fmt: skip
 SHELLS = {
@@ -37,6 +38,7 @@ ADAPTERS = {
     'ros.transport', 'ros.camera_probe',
     'ros.images',
     'ros.errors',
+    'ros.bridge',
 }  # fmt: skip
 NODES = {
     'nodes.signaling_server', 'nodes.camera_sender', 'nodes.test_camera', 'nodes.entry',
@@ -47,7 +49,7 @@ PROMETHEUS = {'exposition', 'doctor.readings'}
 PURE = {'msgspec', 'numpy', 'cv2', 'jwt', 'cryptography'}
 ROS = {
     'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs', 'diagnostic_msgs',
-    'builtin_interfaces',
+    'builtin_interfaces', 'cv_bridge',
 }  # fmt: skip
 # Of the standard library, what does I/O, reads a clock, or runs things at the same time.
 IMPURE = {
