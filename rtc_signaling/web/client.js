@@ -94,6 +94,16 @@ export class ViewerClient extends EventTarget {
     };
   }
 
+  /** Return how old the pictures are when they are on the screen; see `Timing`. */
+  get latency() {
+    return this.#media?.timing.latency ?? { unknown: 'waiting' };
+  }
+
+  /** Take the metadata of requestVideoFrameCallback, without which no latency is known. */
+  presented(metadata) {
+    this.#media?.timing.presented(metadata);
+  }
+
   start() {
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.#tick(), TICK_S * 1000);

@@ -117,6 +117,32 @@ const ERRORS = {
   webrtc: 'The browser refused a step of setting up video.',
 };
 
+const LATE_MS = 500;
+const OLD_MS = 1000;
+
+const AGE_UNKNOWN = {
+  browser: 'This browser does not tell which picture it shows.',
+  robot: 'The robot\'s camera does not tell the time.',
+  simulated: 'The robot\'s time is simulated.',
+  clocks: 'The camera\'s stamps are not of the robot\'s clock, or that was set just now.',
+  waiting: 'It is being measured.',
+};
+
+/** Return how old the picture is, {level, text, title}, of the client's `latency`. */
+export function describeAge({ unknown, p50_ms, p95_ms, error_ms }) {
+  if (unknown) {
+    const text = unknown === 'clocks' ? 'clocks differ' : 'age unknown';
+    return { level: 'unknown', text, title: `How old the picture is: ${AGE_UNKNOWN[unknown]}` };
+  }
+  const words = (ms) => (ms < 999.5 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+  return {
+    level: p50_ms > OLD_MS ? 'old' : p50_ms > LATE_MS ? 'late' : 'fresh',
+    text: words(p50_ms),
+    title: `From the camera's stamp to the screen; 95 % within ${words(p95_ms)}, `
+      + `clocks compared to ±${words(error_ms)}`,
+  };
+}
+
 /** Return an error of the protocol in words, with what the server said about it. */
 export function describeError({ code, message }) {
   const words = ERRORS[code] ?? `The server reports an error (${code}).`;

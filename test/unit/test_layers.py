@@ -21,6 +21,7 @@ CORE = {
     'cameras',
     'image_flow',
     'media.compressed',
+    'media.clock_sync',
     'report', 'server_reports', 'sender_reports',
 }  # fmt: skip
 SHELLS = {
@@ -28,6 +29,7 @@ SHELLS = {
     'server.binding', 'server.census', 'server.heartbeats', 'server.outgoing', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
     'media.encoder', 'media.video_file', 'media._aiortc', 'media.probe',
+    'media.timing_channel',
     'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.examination',
 }  # fmt: skip
 ADAPTERS = {
