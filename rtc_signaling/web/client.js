@@ -94,14 +94,9 @@ export class ViewerClient extends EventTarget {
     };
   }
 
-  /** Return how old the pictures are when they are on the screen; see `Timing`. */
-  get latency() {
-    return this.#media?.timing.latency ?? { unknown: 'waiting' };
-  }
-
-  /** Take the metadata of requestVideoFrameCallback, without which no latency is known. */
-  presented(metadata) {
-    this.#media?.timing.presented(metadata);
+  /** Return the `Timing` of the media, which wants to know what is presented; or undefined. */
+  get timing() {
+    return this.#media?.timing;
   }
 
   start() {

@@ -18,7 +18,7 @@ export class Media {
   bytesAt = null; // when anything came last, RTCP included
   framesAt = null; // when a decoded picture was counted last
   stats = NO_STATS; // of the last poll
-  timing = new Timing(); // how old its pictures are
+  timing = new Timing();
   #polledAt = 0;
   #offeredAt = null;
   #reported = null; // {at, stats} of the last report
@@ -138,7 +138,6 @@ export class Media {
   }
 
   close() {
-    this.timing.close();
     this.pc.onicecandidate = this.pc.onconnectionstatechange = this.pc.ontrack = null;
     this.pc.close();
   }

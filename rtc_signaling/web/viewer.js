@@ -98,7 +98,7 @@ function onFrame(_, metadata) {
   const { presentedFrames } = metadata;
   const fresh = lastPresented === null ? 1 : presentedFrames - lastPresented;
   lastPresented = presentedFrames;
-  client.presented(metadata);
+  client.timing?.presented(metadata);
   screen.presented(Math.max(fresh, 1)); // the count starts again with a new source
   video.requestVideoFrameCallback(onFrame);
 }
@@ -165,9 +165,10 @@ function refresh() {
 }
 
 function showAge(moves) {
-  const { level, text, title } = describeAge(client.latency);
+  const { level, text, title } = describeAge(client.timing?.latency);
   showText('age', moves ? text : '');
-  Object.assign(at('age'), { title }).dataset.age = level;
+  at('age').title = title;
+  at('age').dataset.age = level;
 }
 
 function showForms(state, detail) {
