@@ -20,6 +20,8 @@ LOOPBACK = '127.0.0.1'
 MAX_UNREAD_BYTES = 64 * 1024
 MAX_GAPS = 64
 MAX_STREAMS = 16
+# Where aiortc keeps the timestamp of the last packet of an RTCRtpSender.
+_LAST_TIMESTAMP = '_RTCRtpSender__rtp_timestamp'
 # What aiortc's SCTP raises at packets that make no sense.
 _NONSENSE = (AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error)
 
@@ -90,7 +92,7 @@ class RtpOrigin:
 
     async def _next_frame(self, codec: Any) -> Any:
         # aiortc comes back only when all packets of the frame before are sent.
-        sent = vars(self._sender).get('_RTCRtpSender__rtp_timestamp')
+        sent = vars(self._sender).get(_LAST_TIMESTAMP)
         if self._timestamp is not None and sent is not None:
             self.value = (sent - self._timestamp) % 2**32
             del vars(self._sender)['_next_encoded_frame']
