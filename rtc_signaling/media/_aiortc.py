@@ -112,7 +112,7 @@ class DataGuard:
 
     Args:
         sctp: The transport of all data channels, before it starts.
-        on_excess: Called once, with what was too much in words; nothing is taken any more.
+        on_excess: Called once, with what was too much in words; from then on it is closed.
     """
 
     def __init__(self, sctp: RTCSctpTransport, on_excess: Callable[[str], None]) -> None:
@@ -134,15 +134,19 @@ class DataGuard:
         try:
             await self._handle(data)
         except _NONSENSE as error:
-            self._on_excess(f'a packet that makes no sense ({error!r})')
+            excess = f'a packet that makes no sense ({error!r})'
         else:
-            self._look()
+            excess = self._excess()
+        if excess and self._end is None:
+            self.close()
+            self._on_excess(excess)
 
-    def _look(self) -> None:
+    def _excess(self) -> str:
         sctp = self._sctp
         if self._room_bytes - sctp._advertised_rwnd > MAX_UNREAD_BYTES:
-            self._on_excess(f'a message of more than {MAX_UNREAD_BYTES} bytes')
-        elif len(sctp._sack_misordered) > MAX_GAPS:
-            self._on_excess(f'more than {MAX_GAPS} packets out of order')
-        elif len(sctp._inbound_streams) > MAX_STREAMS:
-            self._on_excess(f'more than {MAX_STREAMS} streams')
+            return f'a message of more than {MAX_UNREAD_BYTES} bytes'
+        if len(sctp._sack_misordered) > MAX_GAPS:
+            return f'more than {MAX_GAPS} packets out of order'
+        if len(sctp._inbound_streams) > MAX_STREAMS:
+            return f'more than {MAX_STREAMS} streams'
+        return ''

@@ -168,15 +168,10 @@ async def test_without_the_private_names_the_origin_is_never_known_and_video_goe
 async def guarded():
     """Connect two peers by data channels; yields ours, theirs, and what was too much."""
     async with connected(label='timing') as (theirs, ours):
-        excess, guards = [], []
-
-        def on_excess(what):
-            excess.append(what)
-            guards[0].close()
-
+        excess = []
         await theirs.setLocalDescription(await theirs.createOffer())
         await ours.setRemoteDescription(theirs.localDescription)
-        guards.append(_aiortc.DataGuard(ours.sctp, on_excess))
+        _aiortc.DataGuard(ours.sctp, excess.append)
         await ours.setLocalDescription(await ours.createAnswer())
         await theirs.setRemoteDescription(ours.localDescription)
         await until(lambda: theirs.sctp.state == 'connected', 'connected')
