@@ -55,7 +55,7 @@ class Sending:
     async def film(self):
         while True:
             self.stamps_ns.append(time.time_ns() + self.shift_ns)
-            self.camera.put(scene_image(len(self.stamps_ns), 64, 64), self.stamps_ns[-1])
+            self.camera.put(scene_image(len(self.stamps_ns)), self.stamps_ns[-1])
             await asyncio.sleep(1 / 30)
 
     @property

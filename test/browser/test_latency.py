@@ -1,0 +1,266 @@
+"""How old the pictures are: what the page measures against what the pictures say themselves.
+
+The camera of these tests draws the time of each image into it; the page's figures come by the header
+stamp, DDS, RTP and the timing channel. All processes have one clock, which no test adjusts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import sys
+import urllib.request
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from processes import REPOSITORY, Process, running_stack, wait_until
+from prometheus_client.parser import text_string_to_metric_families
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import Float64
+
+DOMAIN_ID = 95
+READY_S = 20.0
+FRAME_MS = 1000 / 30
+# Between a picture's being presented and its being on the screen there may be one more refresh.
+UNCERTAINTY_MS = 10 + FRAME_MS
+HOUR_S = 3600
+
+# Before anything of the page runs: note what it reports to the robot.
+_OVERHEAR = """
+window.testReports = [];
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (text) {
+  const message = JSON.parse(text);
+  if (message.type === 'stats') window.testReports.push(message.latency_ms ?? null);
+  return send.call(this, text);
+};
+"""
+
+# Note of each picture what is drawn into it, and what the page makes of its metadata.
+_COMPARE = """
+async () => {
+  const { Ages } = await import('/timing.js');
+  const video = document.getElementById('video');
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  const { width, height } = canvas;
+  const side = Math.min(Math.floor(width / 8), Math.floor(height / 4));
+  const place = (bit) => side + Math.floor((width - 2 * side) * bit / 16);
+
+  /** As scene.read_index does: ms modulo 65536, or null. */
+  const readDrawn = () => {
+    context.drawImage(video, 0, 0);
+    let drawn = 0;
+    for (let bit = 0; bit < 16; bit += 1) {
+      const [left, right] = [place(bit), place(bit + 1)];
+      const [x, y] = [Math.round((left + right) / 2), Math.round(side / 2)];
+      const [level] = context.getImageData(x, y, 1, 1).data;
+      if (level > 88 && level < 168) return null;
+      drawn = drawn * 2 + (level >= 168 ? 1 : 0);
+    }
+    return drawn;
+  };
+
+  const frames = window.testFrames = [];
+  const stamped = Ages.prototype.stamped;
+  // The page's own way, for one picture alone.
+  Ages.prototype.stamped = function (runs, clock) {
+    for (const frame of frames.filter(({ measured }) => measured === undefined)) {
+      const ages = new Ages();
+      ages.presented(frame.rtp, frame.shown);
+      stamped.call(ages, runs, clock);
+      const found = ages.at(frame.shown);
+      if (found.unknown !== 'waiting') frame.measured = found.p50_ms ?? found.unknown;
+    }
+    return stamped.call(this, runs, clock);
+  };
+  const onFrame = (_, { rtpTimestamp, expectedDisplayTime }) => {
+    const drawn = readDrawn();
+    const now = performance.timeOrigin + performance.now();
+    if (drawn !== null) {
+      const age = (((now - drawn) % 65536) + 65536) % 65536;
+      frames.push({ drawn: age, rtp: rtpTimestamp, shown: expectedDisplayTime });
+    }
+    if (frames.length < 300) video.requestVideoFrameCallback(onFrame);
+  };
+  video.requestVideoFrameCallback(onFrame);
+}
+"""
+
+_COMPARED = '() => window.testFrames.filter(({ measured }) => measured !== undefined)'
+
+
+class Listener:
+    """Be another node, which hears what the camera sender publishes."""
+
+    def __init__(self, node, executor):
+        self.latencies_s = []
+        self._diagnostics = []
+        self._executor = executor
+        self._subscriptions = [
+            node.create_subscription(
+                Float64, '/camera_sender/latency', lambda m: self.latencies_s.append(m.data), 10
+            ),
+            node.create_subscription(
+                DiagnosticArray, '/diagnostics', self._diagnostics.append, 10
+            ),
+        ]
+
+    def spin(self):
+        self._executor.spin_once(timeout_sec=0.02)
+
+    def viewer_latencies_ms(self):
+        return [
+            float(value.value)
+            for array in self._diagnostics
+            for status in array.status
+            if status.name.startswith('camera_sender: viewer ')
+            for value in status.values
+            if value.key == 'latency_ms'
+        ]
+
+
+@pytest.fixture
+def listener():
+    context = Context()
+    context.init([], domain_id=DOMAIN_ID)
+    node = rclpy.create_node('listener', context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    yield Listener(node, executor)
+    executor.shutdown()
+    node.destroy_node()
+    context.try_shutdown()
+
+
+@pytest.fixture(scope='module')
+def stack(tmp_path_factory, browser):
+    directory = tmp_path_factory.mktemp('latency')
+    with running_stack(directory, DOMAIN_ID, 'signaling_server', 'camera_sender') as stack:
+        yield stack
+
+
+@pytest.fixture
+def film(stack):
+    """Return a function that runs the camera, with its stamps shifted, in place of another."""
+    with contextlib.ExitStack() as cameras:
+
+        def start(shift_s=0):
+            cameras.close()
+            program = str(REPOSITORY / 'test' / 'stamping_camera.py')
+            camera = Process('camera', [sys.executable, program, f'{shift_s}'], stack.environment)
+            cameras.callback(camera.stop)
+            camera.wait_for_output('publishing')
+
+        yield start
+
+
+def open_viewer(new_viewer, stack):
+    viewer = new_viewer('about:blank')
+    viewer.page.add_init_script(_OVERHEAR)
+    viewer.page.goto(stack.url)
+    viewer.wait_for_state('live', READY_S)
+    return viewer
+
+
+def badge(viewer):
+    return viewer.text('age'), viewer.page.locator('#age').get_attribute('data-age')
+
+
+def wait_for_age(viewer):
+    wait_until(
+        lambda: badge(viewer)[1] in ('fresh', 'late', 'old'), READY_S, f'an age: {badge(viewer)}'
+    )
+
+
+def test_the_age_agrees_with_the_time_that_is_drawn_into_the_pictures(stack, film, new_viewer):
+    film()
+    viewer = open_viewer(new_viewer, stack)
+    wait_for_age(viewer)
+    viewer.page.evaluate(_COMPARE)
+    frames = wait_until(
+        lambda: found if len(found := viewer.page.evaluate(_COMPARED)) > 100 else None,
+        READY_S * 2,
+        'pictures compared',
+    )
+    differences = [frame['measured'] - frame['drawn'] for frame in frames]
+    drawn_ms, measured_ms = (
+        statistics.median(frame[name] for frame in frames) for name in ('drawn', 'measured')
+    )
+    page_ms = viewer.page.evaluate('window.rtcViewer.timing.latency')
+    print(
+        f'{len(frames)} pictures: drawn p50 {drawn_ms:.1f} ms, measured p50 {measured_ms:.1f} ms, '
+        f'difference p50 {statistics.median(differences):.1f} ms, '
+        f'least {min(differences):.1f}, most {max(differences):.1f}; page: {page_ms}'
+    )
+    assert measured_ms > 0
+    assert abs(measured_ms - drawn_ms) <= UNCERTAINTY_MS
+    assert abs(statistics.median(differences)) <= UNCERTAINTY_MS
+    assert viewer.complaints == []
+
+
+def test_the_age_arrives_in_ros_and_in_the_metrics(stack, film, new_viewer, listener):
+    film()
+    viewer = open_viewer(new_viewer, stack)
+    wait_for_age(viewer)
+
+    def reported():
+        listener.spin()
+        return [ms for ms in viewer.page.evaluate('window.testReports') if ms is not None]
+
+    def heard():
+        sent_ms = reported()
+        return [s for s in listener.latencies_s if any(abs(s * 1000 - ms) < 1e-6 for ms in sent_ms)]
+
+    [latency_s, *_] = wait_until(heard, READY_S, 'the page\'s figure on camera_sender/latency')
+    assert latency_s > 0
+    wait_until(
+        lambda: (listener.spin(), listener.viewer_latencies_ms())[1], READY_S, 'in /diagnostics'
+    )
+    request = urllib.request.Request(
+        stack.url.partition('#')[0] + 'metrics',
+        headers={'Authorization': f'Bearer {stack.token}'},
+    )
+    with urllib.request.urlopen(request, timeout=READY_S) as response:
+        families = {f.name: f for f in text_string_to_metric_families(response.read().decode())}
+    quantiles = {
+        sample.labels['quantile']: sample.value
+        for sample in families['rtc_signaling_latency_seconds'].samples
+    }
+    assert 0 < quantiles['0.5'] <= quantiles['0.95'] <= quantiles['0.99']
+
+
+@pytest.mark.parametrize('shift_s', [HOUR_S, -HOUR_S])
+def test_stamps_of_another_clock_give_no_figure(stack, film, new_viewer, shift_s):
+    film(shift_s)
+    viewer = open_viewer(new_viewer, stack)
+    wait_until(lambda: badge(viewer) == ('clocks differ', 'unknown'), READY_S, badge(viewer))
+    viewer.watch(30, READY_S)
+    assert badge(viewer) == ('clocks differ', 'unknown')
+    # Of several reports none has a figure.
+    wait_until(
+        lambda: len(viewer.page.evaluate('window.testReports')) > 1, READY_S, 'reports'
+    )
+    assert set(viewer.page.evaluate('window.testReports')) == {None}
+    # With a clock that is right again there is a figure again, in the same connection.
+    viewer.record()
+    film()
+    wait_for_age(viewer)
+    assert viewer.same_connection()
+    assert viewer.complaints == []
+
+
+def test_a_viewer_whose_browser_does_not_tell_has_no_age_and_says_so(stack, film, new_viewer):
+    film()
+    viewer = new_viewer('about:blank')
+    viewer.page.add_init_script(
+        'delete HTMLVideoElement.prototype.requestVideoFrameCallback;' + _OVERHEAR
+    )
+    viewer.page.goto(stack.url)
+    viewer.wait_for_state('live', READY_S)
+    wait_until(lambda: viewer.page.evaluate('window.testReports.length') > 1, READY_S, 'reports')
+    assert badge(viewer) == ('age unknown', 'unknown')
+    assert 'browser' in viewer.page.locator('#age').get_attribute('title')
+    assert set(viewer.page.evaluate('window.testReports')) == {None}
