@@ -264,3 +264,113 @@ def test_a_viewer_whose_browser_does_not_tell_has_no_age_and_says_so(stack, film
     assert badge(viewer) == ('age unknown', 'unknown')
     assert 'browser' in viewer.page.locator('#age').get_attribute('title')
     assert set(viewer.page.evaluate('window.testReports')) == {None}
+
+
+@pytest.fixture(scope='module')
+def page(stack, browser):
+    """Yield a page that can import the page's modules."""
+    page = browser.new_page()
+    page.goto(f'http://127.0.0.1:{stack.port}/')
+    yield page
+    page.close()
+
+
+def with_timing(page, body):
+    return page.evaluate(
+        "async () => { const { Offset, Ages } = await import('/timing.js'); " + body + ' }'
+    )
+
+
+def test_the_exchange_of_the_least_round_trip_counts(page):
+    # Ahead by 1000, as every exchange has it within half of its round trip.
+    best = with_timing(page, """
+      const offset = new Offset();
+      offset.add(0, 1090, 1090, 100);
+      offset.add(1000, 2002, 2003, 1005);
+      return offset.add(2000, 3000, 3000, 2200);
+    """)
+    assert best['offset'] == 1000
+    # It has become less certain by 15 us a second since.
+    assert best['error'] == pytest.approx(2 + 1.195 * 0.015)
+
+
+def test_an_old_exchange_gives_way_when_it_is_less_certain_than_a_new_one(page):
+    best = with_timing(page, """
+      const offset = new Offset();
+      offset.add(0, 1000, 1000, 0);
+      return offset.add(10000, 11000.05, 11000.05, 10000.1);
+    """)
+    assert best['at'] == pytest.approx(10000.1)
+    assert best['offset'] == pytest.approx(1000)
+    assert best['error'] == pytest.approx(0.05)
+
+
+def test_of_two_exchanges_that_exclude_each_other_the_older_are_dropped(page):
+    best = with_timing(page, """
+      const offset = new Offset();
+      for (const t of [0, 1000, 2000]) offset.add(t, t + 50, t + 50, t + 1);
+      return offset.add(3000, 3600050, 3600050, 3100);
+    """)
+    assert best['offset'] == pytest.approx(3600050 - 3050)
+    assert best['error'] == 50
+
+
+def test_only_the_last_exchanges_are_remembered(page):
+    best = with_timing(page, """
+      const offset = new Offset();
+      offset.add(0, 1000, 1000, 0);
+      let best;
+      for (let t = 1000; t <= 16000; t += 1000) best = offset.add(t, t + 1005, t + 1005, t + 10);
+      return best;
+    """)
+    assert best['error'] >= 5
+
+
+def test_the_age_is_from_the_stamp_to_the_screen_even_where_rtp_time_overflows(page):
+    ages = with_timing(page, """
+      const ages = new Ages();
+      ages.presented(2 ** 32 - 90, 5000);
+      ages.presented(90, 5010);
+      ages.presented(91, 5010); // of no run
+      ages.stamped([[2 ** 32 - 900, 90, 1000000]], { offset: 100, error: 3 });
+      return [ages.at(5020), ages.at(5020 + 5000)];
+    """)
+    # Stamps of 1009 and 1011 ms; presented at 5100 and 5110 of that clock.
+    assert ages[0] == {'p50_ms': 4091, 'p95_ms': 4099, 'error_ms': 3}
+    # What was presented long ago is not how old the picture is now.
+    assert ages[1] == {'unknown': 'waiting'}
+
+
+@pytest.mark.parametrize(
+    ('age_ms', 'error_ms', 'expected'),
+    [
+        (80, 1, {'p50_ms': 80, 'p95_ms': 80, 'error_ms': 1}),
+        (-1.5, 1, {'p50_ms': 0, 'p95_ms': 0, 'error_ms': 1}),
+        (-2.5, 1, {'unknown': 'clocks'}),
+        (-3_600_000, 1, {'unknown': 'clocks'}),
+        (60_001, 1, {'unknown': 'clocks'}),
+        (80, 251, {'unknown': 'waiting'}),
+    ],
+)
+def test_an_age_that_cannot_be_is_not_told(page, age_ms, error_ms, expected):
+    assert with_timing(page, f"""
+      const ages = new Ages();
+      ages.presented(1, 1000);
+      ages.stamped([[1, 1, 0]], {{ offset: {age_ms} - 1000, error: {error_ms} }});
+      return ages.at(1000);
+    """) == expected
+
+
+def test_the_ages_words_and_colours(page):
+    told = page.evaluate("""
+      async () => {
+        const { describeAge } = await import('/text.js');
+        const of = (p50_ms) => describeAge({ p50_ms, p95_ms: 2 * p50_ms, error_ms: 1 });
+        return [of(84.6), of(500), of(501), of(1001), describeAge(),
+          describeAge({ unknown: 'clocks' })].map(({ level, text }) => [level, text]);
+      }
+    """)
+    assert told == [
+        ['fresh', '85 ms'], ['fresh', '500 ms'], ['late', '501 ms'], ['old', '1.0 s'],
+        ['unknown', 'age unknown'], ['unknown', 'clocks differ'],
+    ]  # fmt: skip
