@@ -77,8 +77,8 @@ async () => {
     return stamped.call(this, runs, clock);
   };
   const onFrame = (_, { rtpTimestamp, expectedDisplayTime }) => {
-    const drawn = readDrawn();
     const now = performance.timeOrigin + performance.now();
+    const drawn = readDrawn();
     if (drawn !== null) {
       const age = (((now - drawn) % 65536) + 65536) % 65536;
       frames.push({ drawn: age, rtp: rtpTimestamp, shown: expectedDisplayTime });
@@ -212,9 +212,11 @@ def test_the_age_arrives_in_ros_and_in_the_metrics(stack, film, new_viewer, list
 
     def heard():
         sent_ms = reported()
-        return [s for s in listener.latencies_s if any(abs(s * 1000 - ms) < 1e-6 for ms in sent_ms)]
+        return [
+            s for s in listener.latencies_s if any(abs(s * 1000 - ms) < 1e-6 for ms in sent_ms)
+        ]
 
-    [latency_s, *_] = wait_until(heard, READY_S, 'the page\'s figure on camera_sender/latency')
+    [latency_s, *_] = wait_until(heard, READY_S, "the page's figure on camera_sender/latency")
     assert latency_s > 0
     wait_until(
         lambda: (listener.spin(), listener.viewer_latencies_ms())[1], READY_S, 'in /diagnostics'
@@ -240,9 +242,7 @@ def test_stamps_of_another_clock_give_no_figure(stack, film, new_viewer, shift_s
     viewer.watch(30, READY_S)
     assert badge(viewer) == ('clocks differ', 'unknown')
     # Of several reports none has a figure.
-    wait_until(
-        lambda: len(viewer.page.evaluate('window.testReports')) > 1, READY_S, 'reports'
-    )
+    wait_until(lambda: len(viewer.page.evaluate('window.testReports')) > 1, READY_S, 'reports')
     assert set(viewer.page.evaluate('window.testReports')) == {None}
     # With a clock that is right again there is a figure again, in the same connection.
     viewer.record()
@@ -283,58 +283,73 @@ def with_timing(page, body):
 
 def test_the_exchange_of_the_least_round_trip_counts(page):
     # Ahead by 1000, as every exchange has it within half of its round trip.
-    best = with_timing(page, """
+    best = with_timing(
+        page,
+        """
       const offset = new Offset();
       offset.add(0, 1090, 1090, 100);
       offset.add(1000, 2002, 2003, 1005);
       return offset.add(2000, 3000, 3000, 2200);
-    """)
+    """,
+    )
     assert best['offset'] == 1000
     # It has become less certain by 15 us a second since.
     assert best['error'] == pytest.approx(2 + 1.195 * 0.015)
 
 
 def test_an_old_exchange_gives_way_when_it_is_less_certain_than_a_new_one(page):
-    best = with_timing(page, """
+    best = with_timing(
+        page,
+        """
       const offset = new Offset();
       offset.add(0, 1000, 1000, 0);
       return offset.add(10000, 11000.05, 11000.05, 10000.1);
-    """)
+    """,
+    )
     assert best['at'] == pytest.approx(10000.1)
     assert best['offset'] == pytest.approx(1000)
     assert best['error'] == pytest.approx(0.05)
 
 
 def test_of_two_exchanges_that_exclude_each_other_the_older_are_dropped(page):
-    best = with_timing(page, """
+    best = with_timing(
+        page,
+        """
       const offset = new Offset();
       for (const t of [0, 1000, 2000]) offset.add(t, t + 50, t + 50, t + 1);
       return offset.add(3000, 3600050, 3600050, 3100);
-    """)
+    """,
+    )
     assert best['offset'] == pytest.approx(3600050 - 3050)
     assert best['error'] == 50
 
 
 def test_only_the_last_exchanges_are_remembered(page):
-    best = with_timing(page, """
+    best = with_timing(
+        page,
+        """
       const offset = new Offset();
       offset.add(0, 1000, 1000, 0);
       let best;
       for (let t = 1000; t <= 16000; t += 1000) best = offset.add(t, t + 1005, t + 1005, t + 10);
       return best;
-    """)
+    """,
+    )
     assert best['error'] >= 5
 
 
 def test_the_age_is_from_the_stamp_to_the_screen_even_where_rtp_time_overflows(page):
-    ages = with_timing(page, """
+    ages = with_timing(
+        page,
+        """
       const ages = new Ages();
       ages.presented(2 ** 32 - 90, 5000);
       ages.presented(90, 5010);
       ages.presented(91, 5010); // of no run
       ages.stamped([[2 ** 32 - 900, 90, 1000000]], { offset: 100, error: 3 });
       return [ages.at(5020), ages.at(5020 + 5000)];
-    """)
+    """,
+    )
     # Stamps of 1009 and 1011 ms; presented at 5100 and 5110 of that clock.
     assert ages[0] == {'p50_ms': 4091, 'p95_ms': 4099, 'error_ms': 3}
     # What was presented long ago is not how old the picture is now.
@@ -353,12 +368,18 @@ def test_the_age_is_from_the_stamp_to_the_screen_even_where_rtp_time_overflows(p
     ],
 )
 def test_an_age_that_cannot_be_is_not_told(page, age_ms, error_ms, expected):
-    assert with_timing(page, f"""
+    assert (
+        with_timing(
+            page,
+            f"""
       const ages = new Ages();
       ages.presented(1, 1000);
       ages.stamped([[1, 1, 0]], {{ offset: {age_ms} - 1000, error: {error_ms} }});
       return ages.at(1000);
-    """) == expected
+    """,
+        )
+        == expected
+    )
 
 
 def test_the_ages_words_and_colours(page):

@@ -90,9 +90,7 @@ class Asking:
 
     def __init__(self, viewer, label='timing'):
         self.answers = []
-        self.channel = viewer.connection.createDataChannel(
-            label, ordered=False, maxRetransmits=0
-        )
+        self.channel = viewer.connection.createDataChannel(label, ordered=False, maxRetransmits=0)
         self.channel.on('message', lambda text: self.answers.append(json.loads(text)))
 
     async def open(self):
@@ -201,18 +199,17 @@ async def test_a_flood_costs_the_viewer_its_channels_and_nobody_the_video(caplog
         await other.join()
         await asking.open()
         await quiet.open()
-        until_closed = lambda: asking.channel.readyState == 'closed'  # noqa: E731
-        for i in range(20 * (MAX_IGNORED + int(QUESTIONS_BURST))):
-            if until_closed():
+        # Some are lost, and all of it is in one process, which has to keep up.
+        for _ in range(3 * (MAX_IGNORED + int(QUESTIONS_BURST))):
+            if asking.channel.readyState != 'open':
                 break
             asking.channel.send('{"type": "ping", "t0": 1}')
-            if i % 20 == 0:
-                await asyncio.sleep(0.001)
-        await until(until_closed, 'closed')
+            await until(lambda: not asking.channel.bufferedAmount, 'sent')
+        await until(lambda: asking.channel.readyState == 'closed', 'closed')
         assert await quiet.ask()
         await flooder.watch(2)
         await other.watch(2)
-        assert sender.snapshots[-1].viewers_connected == 2
+        await until(lambda: sender.snapshots[-1].viewers_connected == 2, 'both still there')
     assert 'viewer flooder: its data channels are closed: ' in caplog.text
     assert 'Traceback' not in caplog.text
 
@@ -223,5 +220,5 @@ async def test_many_channels_are_closed(caplog):
         await viewer.join()
         await until(lambda: {c.readyState for c in channels} == {'closed'}, 'closed')
         await viewer.watch(2)
-        assert sender.snapshots[-1].viewers_connected == 1
+        await until(lambda: sender.snapshots[-1].viewers_connected == 1, 'still there')
     assert f'more than {MAX_CHANNELS} of them' in caplog.text

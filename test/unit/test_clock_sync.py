@@ -44,7 +44,7 @@ def test_a_question_is_taken_with_its_time_as_it_is():
 @pytest.mark.parametrize(
     'message',
     [
-        '', 'x', '[]', 'null', '3', '{}', '{"type": "ping"}', '{"t0": 1}', b'\xff\xfe', '\ud800',
+        '', 'x', '[]', 'null', '3', '{}', '{"type": "ping"}', b'\xff\xfe', '\ud800',
         '{"type": "pong", "t0": 1}', '{"type": "ping", "t0": "1"}', '{"type": "ping", "t0": null}',
         '{"type": "ping", "t0": true}', '{"type": "ping", "t0": 1e999}',
         '{"type": "ping", "t0": NaN}', '{"type": "ping", "t0": {}}', PING + ' ' * MAX_QUESTION_CHARS,
