@@ -2,7 +2,8 @@
 
     python test/stamping_camera.py [SHIFT_S]
 
-The index in the picture is the time in ms, modulo 65536. SHIFT_S is added to the header stamp alone.
+The index in the picture is the time in ms, modulo 65536. SHIFT_S is added to the header stamp
+alone.
 """
 
 from __future__ import annotations

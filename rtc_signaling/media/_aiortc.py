@@ -85,7 +85,7 @@ class RtpOrigin:
     def __init__(self, sender: RTCRtpSender) -> None:
         self.value: int | None = None
         self._sender = sender
-        self._next = getattr(sender, '_next_encoded_frame', None)
+        self._next: Any = getattr(sender, '_next_encoded_frame', None)
         self._timestamp: int | None = None
         if self._next is not None:
             vars(sender)['_next_encoded_frame'] = self._next_frame
@@ -96,7 +96,6 @@ class RtpOrigin:
         if self._timestamp is not None and sent is not None:
             self.value = (sent - self._timestamp) % 2**32
             del vars(self._sender)['_next_encoded_frame']
-        assert self._next is not None
         frame = await self._next(codec)
         # None is a frame that is not sent.
         self._timestamp = None if frame is None else frame.timestamp

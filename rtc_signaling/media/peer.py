@@ -69,6 +69,7 @@ class ViewerPeer:
         ice_servers: list[RTCIceServer],
         send: Callable[[Message], Awaitable[None]],
         timeout_s: float,
+        *,
         now_ns: Callable[[], int | None],
     ) -> None:
         self.client_id = client_id

@@ -238,7 +238,7 @@ class CameraSender:
             self._ice_servers(),
             self._send_to_viewer,
             self._config.viewer_timeout_s,
-            self._now_ns,
+            now_ns=self._now_ns,
         )
         peer.put(offer)
         self._peers[client_id] = peer

@@ -1,7 +1,7 @@
 """How old the pictures are: what the page measures against what the pictures say themselves.
 
-The camera of these tests draws the time of each image into it; the page's figures come by the header
-stamp, DDS, RTP and the timing channel. All processes have one clock, which no test adjusts.
+The camera of these tests draws the time of each image into it; the page's figures come by the
+header stamp, DDS, RTP and the timing channel. All processes have one clock, which no test adjusts.
 """
 
 from __future__ import annotations

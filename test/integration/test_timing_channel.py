@@ -14,7 +14,7 @@ from fakes import scene_image, until, viewing
 
 from rtc_signaling.auth import OpenAuthenticator
 from rtc_signaling.config import SenderConfig, ServerConfig
-from rtc_signaling.media.clock_sync import MAX_IGNORED, QUESTIONS_BURST
+from rtc_signaling.media import clock_sync
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.timing_channel import MAX_CHANNELS
 from rtc_signaling.media.track import Camera
@@ -188,7 +188,9 @@ async def test_garbage_is_ignored_counted_and_logged_once(caplog):
     assert lines[0].getMessage().startswith('viewer odd: ')
 
 
-async def test_a_flood_costs_the_viewer_its_channels_and_nobody_the_video(caplog):
+async def test_a_flood_costs_the_viewer_its_channels_and_nobody_the_video(caplog, monkeypatch):
+    # All of it is in one process, with two encoders: a small flood has to do.
+    monkeypatch.setattr(clock_sync, 'MAX_IGNORED', 50)
     async with (
         sending() as (port, sender),
         viewing(port, client_id='flooder') as flooder,
@@ -199,13 +201,9 @@ async def test_a_flood_costs_the_viewer_its_channels_and_nobody_the_video(caplog
         await other.join()
         await asking.open()
         await quiet.open()
-        # Some are lost, and all of it is in one process, which has to keep up.
-        for _ in range(3 * (MAX_IGNORED + int(QUESTIONS_BURST))):
-            if asking.channel.readyState != 'open':
-                break
+        while asking.channel.readyState == 'open':
             asking.channel.send('{"type": "ping", "t0": 1}')
-            await until(lambda: not asking.channel.bufferedAmount, 'sent')
-        await until(lambda: asking.channel.readyState == 'closed', 'closed')
+            await asyncio.sleep(0.001)
         assert await quiet.ask()
         await flooder.watch(2)
         await other.watch(2)

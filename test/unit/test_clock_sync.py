@@ -1,4 +1,4 @@
-"""What a viewer is told about the time: questions, answers, and the stamps of the last pictures."""
+"""What a viewer is told about the time: questions, answers, and the stamps of pictures."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_a_question_is_taken_with_its_time_as_it_is():
         '', 'x', '[]', 'null', '3', '{}', '{"type": "ping"}', b'\xff\xfe', '\ud800',
         '{"type": "pong", "t0": 1}', '{"type": "ping", "t0": "1"}', '{"type": "ping", "t0": null}',
         '{"type": "ping", "t0": true}', '{"type": "ping", "t0": 1e999}',
-        '{"type": "ping", "t0": NaN}', '{"type": "ping", "t0": {}}', PING + ' ' * MAX_QUESTION_CHARS,
-        '[' * MAX_QUESTION_CHARS,
+        '{"type": "ping", "t0": NaN}', '{"type": "ping", "t0": {}}', '[' * MAX_QUESTION_CHARS,
+        PING + ' ' * MAX_QUESTION_CHARS,
     ],
 )  # fmt: skip
 def test_what_is_no_question_is_ignored_and_counted(message):
