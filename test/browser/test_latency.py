@@ -23,8 +23,8 @@ from std_msgs.msg import Float64
 DOMAIN_ID = 95
 READY_S = 20.0
 FRAME_MS = 1000 / 30
-# Between a picture's being presented and its being on the screen there may be one more refresh.
-UNCERTAINTY_MS = 10 + FRAME_MS
+# Of the same moment, the two figures of a picture have to be this close.
+AGREE_MS = 10
 HOUR_S = 3600
 
 # Before anything of the page runs: note what it reports to the robot.
@@ -77,11 +77,14 @@ async () => {
     return stamped.call(this, runs, clock);
   };
   const onFrame = (_, { rtpTimestamp, expectedDisplayTime }) => {
-    const now = performance.timeOrigin + performance.now();
+    const now = performance.now();
     const drawn = readDrawn();
     if (drawn !== null) {
-      const age = (((now - drawn) % 65536) + 65536) % 65536;
-      frames.push({ drawn: age, rtp: rtpTimestamp, shown: expectedDisplayTime });
+      const ageAt = (at) => (((performance.timeOrigin + at - drawn) % 65536) + 65536) % 65536;
+      frames.push({
+        rtp: rtpTimestamp, shown: expectedDisplayTime, drawn: ageAt(expectedDisplayTime),
+        called: ageAt(now),
+      });
     }
     if (frames.length < 300) video.requestVideoFrameCallback(onFrame);
   };
@@ -185,19 +188,24 @@ def test_the_age_agrees_with_the_time_that_is_drawn_into_the_pictures(stack, fil
         READY_S * 2,
         'pictures compared',
     )
-    differences = [frame['measured'] - frame['drawn'] for frame in frames]
-    drawn_ms, measured_ms = (
-        statistics.median(frame[name] for frame in frames) for name in ('drawn', 'measured')
+    differences_ms = [frame['measured'] - frame['drawn'] for frame in frames]
+    drawn_ms, called_ms, measured_ms = (
+        statistics.median(frame[name] for frame in frames)
+        for name in ('drawn', 'called', 'measured')
     )
-    page_ms = viewer.page.evaluate('window.rtcViewer.timing.latency')
+    page = viewer.page.evaluate('window.rtcViewer.timing.latency')
     print(
-        f'{len(frames)} pictures: drawn p50 {drawn_ms:.1f} ms, measured p50 {measured_ms:.1f} ms, '
-        f'difference p50 {statistics.median(differences):.1f} ms, '
-        f'least {min(differences):.1f}, most {max(differences):.1f}; page: {page_ms}'
+        f'{len(frames)} pictures, p50: drawn {drawn_ms:.1f} ms ({called_ms:.1f} when the page was '
+        f'told), measured {measured_ms:.1f} ms; differences {min(differences_ms):.1f} to '
+        f'{max(differences_ms):.1f} ms, p50 {statistics.median(differences_ms):.1f} ms; '
+        f'page {page}'
     )
     assert measured_ms > 0
-    assert abs(measured_ms - drawn_ms) <= UNCERTAINTY_MS
-    assert abs(statistics.median(differences)) <= UNCERTAINTY_MS
+    # An error of one picture would be 33 ms.
+    assert abs(statistics.median(differences_ms)) <= AGREE_MS
+    # A busy browser may paint the next picture for some of them.
+    assert abs(measured_ms - drawn_ms) <= AGREE_MS + FRAME_MS
+    assert abs(measured_ms - called_ms) <= AGREE_MS + FRAME_MS
     assert viewer.complaints == []
 
 
@@ -395,3 +403,18 @@ def test_the_ages_words_and_colours(page):
         ['fresh', '85 ms'], ['fresh', '500 ms'], ['late', '501 ms'], ['old', '1.0 s'],
         ['unknown', 'age unknown'], ['unknown', 'clocks differ'],
     ]  # fmt: skip
+
+
+# The last in the module: the sender runs in simulated time from here on.
+def test_of_a_robot_in_simulated_time_no_age_is_known(stack, film, new_viewer):
+    stack.kill('camera_sender')
+    stack.set('camera_sender', 'use_sim_time:=true')
+    stack.start('camera_sender')
+    film()
+    viewer = open_viewer(new_viewer, stack)
+    title = viewer.page.locator('#age')
+    wait_until(lambda: 'simulated' in title.get_attribute('title'), READY_S, 'said so')
+    viewer.watch(30, READY_S)
+    wait_until(lambda: len(viewer.page.evaluate('window.testReports')) > 1, READY_S, 'reports')
+    assert badge(viewer) == ('age unknown', 'unknown')
+    assert set(viewer.page.evaluate('window.testReports')) == {None}
