@@ -88,7 +88,7 @@ export class Timing {
   }
 
   #ask() {
-    if (this.#channel.readyState !== 'open') return; // closed with its connection
+    if (this.#channel.readyState !== 'open') return;
     this.#channel.send(JSON.stringify({ type: 'ping', t0: performance.now() }));
     this.#wait_ms = Math.min(this.#wait_ms + 100, ASK_MS);
     setTimeout(() => this.#ask(), this.#wait_ms);
