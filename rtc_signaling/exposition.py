@@ -42,6 +42,7 @@ class _SnapshotCollector(Collector):
         yield _quantiles('ping_seconds', 'Round trips of pings', now.ping_s)
         yield _quantiles('setup_seconds', 'From an offer to its answer', now.setup_s)
         yield _quantiles('connected_seconds', 'From an offer to a connection', now.connected_s)
+        yield _quantiles('latency_seconds', 'Age of pictures at receivers', now.latency_s)
         yield _gauge('waiting_messages', 'Messages for clients that are away', now.waiting)
         yield _counter('too_slow', 'Clients that were cut off as too slow', now.too_slow)
         yield _gauge('healthy', 'Whether nothing is wrong', not now.problems)

@@ -65,6 +65,7 @@ class ServerSnapshot:
         ping_s: Round trips of the pings, over all clients.
         setup_s: From an offer to its answer.
         connected_s: From an offer to a connection, as receivers reported it.
+        latency_s: Age of pictures when they were presented, as receivers reported it.
         waiting: Messages that wait for clients that are away.
         too_slow: Clients that were cut off because they did not read.
         refused: Connections that were refused before the upgrade, by reason.
@@ -84,6 +85,7 @@ class ServerSnapshot:
     ping_s: Quantiles
     setup_s: Quantiles
     connected_s: Quantiles
+    latency_s: Quantiles
     waiting: int
     too_slow: int
     refused: Mapping[str, int]
@@ -153,6 +155,7 @@ class ServerMetrics:
         self.refused: Counter[str] = Counter()
         self._setup_s: deque[float] = deque(maxlen=SAMPLES)
         self._connected_s: deque[float] = deque(maxlen=SAMPLES)
+        self._latency_s: deque[float] = deque(maxlen=SAMPLES)
         self._last_errors = 0
         self._last_time_s = now_s
         self._error_rate = 0.0
@@ -164,6 +167,10 @@ class ServerMetrics:
     def connected(self, duration_s: float) -> None:
         """Count a connection that a receiver reported, `duration_s` after its offer."""
         self._connected_s.append(duration_s)
+
+    def presented(self, latency_s: float) -> None:
+        """Count a receiver's report that its pictures were `latency_s` old when it showed them."""
+        self._latency_s.append(latency_s)
 
     def look(self, now_s: float) -> None:
         """Take the rates over the time since the call before."""
@@ -192,6 +199,7 @@ class ServerMetrics:
             ping_s=Quantiles.of(population.ping_s),
             setup_s=Quantiles.of(self._setup_s),
             connected_s=Quantiles.of(self._connected_s),
+            latency_s=Quantiles.of(self._latency_s),
             waiting=population.waiting,
             too_slow=self.too_slow,
             refused=dict(self.refused),
@@ -237,6 +245,7 @@ class ViewerFigures:
         freezes: How often its picture froze.
         rtt_s: Round trip to it.
         latency_s: Age of the pictures when it presents them.
+        timing_ignored: Messages on its data channels that were none to answer (docs/timing.md).
     """
 
     client_id: str
@@ -247,6 +256,7 @@ class ViewerFigures:
     freezes: float | None = None
     rtt_s: float | None = None
     latency_s: float | None = None
+    timing_ignored: int = 0
 
 
 @dataclass(frozen=True, slots=True)

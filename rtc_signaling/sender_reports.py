@@ -140,6 +140,7 @@ def _viewer(figures: ViewerFigures, config: SenderConfig) -> Report:
         ('loss', figures.loss),
         ('freezes', figures.freezes),
         ('rtt_ms', None if figures.rtt_s is None else figures.rtt_s * 1000),
+        ('timing_ignored', figures.timing_ignored or None),
     )
     known = tuple((key, value) for key, value in measured if value is not None)
     return Report(

@@ -213,7 +213,7 @@ class Stack:
 
     def __init__(self, directory: Path, domain_id: int) -> None:
         self.port = free_port()
-        self._environment = ros_environment(domain_id, directory)
+        self.environment = ros_environment(domain_id, directory)
         self._token_file = directory / 'tokens.json'
         self._running: dict[str, Process] = {}
         self._ended: list[Process] = []
@@ -256,9 +256,13 @@ class Stack:
             settings = (*self._parameters[name], *self._settings.get(name, ()))
             options = [word for value in settings for word in ('-p', value)]
             command = [executable(name), '--ros-args', *options]
-            self._running[name] = Process(name, command, self._environment)
+            self._running[name] = Process(name, command, self.environment)
         if 'signaling_server' in names:
             self._running['signaling_server'].wait_for_output('open http://')
+
+    def set(self, name: str, *settings: str) -> None:
+        """Set parameters, `NAME:=VALUE`, for the next starts of a node."""
+        self._parameters[name] += settings
 
     def process(self, name: str) -> Process:
         return self._running[name]
@@ -277,11 +281,11 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(directory: Path, domain_id: int) -> Iterator[Stack]:
-    """Run all three nodes as long as the context lasts."""
+def running_stack(directory: Path, domain_id: int, *names: str) -> Iterator[Stack]:
+    """Run these nodes as long as the context lasts; all three if none is named."""
     stack = Stack(directory, domain_id)
     try:
-        stack.start(*NODES)
+        stack.start(*(names or NODES))
         yield stack
     finally:
         stack.stop()

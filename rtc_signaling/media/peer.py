@@ -20,6 +20,7 @@ from aiortc.sdp import candidate_from_sdp
 from msgspec import UNSET, UnsetType
 
 from rtc_signaling.media._aiortc import force_key_frame
+from rtc_signaling.media.timing_channel import TimingChannel
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import Answer, IceCandidate, Message, Offer, Stats
 from rtc_signaling.metrics import ViewerFigures
@@ -58,6 +59,7 @@ class ViewerPeer:
         ice_servers: STUN and TURN servers; never aiortc's public default.
         send: Sends a message to the viewer.
         timeout_s: Receiver reports missing for so long, while packets go out, mean it is gone.
+        now_ns: Returns the time of the clock that stamps are of, in ns; None if that is simulated.
     """
 
     def __init__(
@@ -67,6 +69,8 @@ class ViewerPeer:
         ice_servers: list[RTCIceServer],
         send: Callable[[Message], Awaitable[None]],
         timeout_s: float,
+        *,
+        now_ns: Callable[[], int | None],
     ) -> None:
         self.client_id = client_id
         self.offer_id: str | UnsetType = UNSET
@@ -79,6 +83,8 @@ class ViewerPeer:
         self._stats = Stats()
         self._bitrate_bps = 0.0
         self._add_track()
+        sender = self._connection.getSenders()[0]
+        self._timing = TimingChannel(self._connection, sender, camera.stamps, now_ns, client_id)
 
     @property
     def connection_state(self) -> str:
@@ -99,6 +105,7 @@ class ViewerPeer:
             freezes=_known(stats.freezes),
             rtt_s=None if rtt_ms is None else rtt_ms / 1000,
             latency_s=None if latency_ms is None else latency_ms / 1000,
+            timing_ignored=self._timing.ignored,
         )
 
     def take_stats(self, stats: Stats) -> None:
@@ -155,6 +162,7 @@ class ViewerPeer:
         connection = self._connection
         sdp = _END_OF_CANDIDATES.sub('', offer.sdp)
         await connection.setRemoteDescription(RTCSessionDescription(sdp, 'offer'))
+        self._timing.guard()
         await connection.setLocalDescription(await connection.createAnswer())
         # aiortc gathers before it returns: the answer carries all of its candidates.
         answer = Answer(

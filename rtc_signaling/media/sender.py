@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 
 from aiortc import RTCIceServer
@@ -57,6 +58,7 @@ class CameraSender:
         camera: Where images are put.
         read_token: Returns the credential, or None; called at each connection attempt.
         on_snapshot: Called in the loop with the figures, on each change and each second.
+        now_ns: Returns the time of the clock that stamps are of, in ns; None if that is simulated.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class CameraSender:
         camera: Camera,
         read_token: Callable[[], str | None],
         on_snapshot: Callable[[SenderSnapshot], None],
+        now_ns: Callable[[], int | None] = time.time_ns,
     ) -> None:
         self._config = config
         self._camera = camera
         self._on_snapshot = on_snapshot
+        self._now_ns = now_ns
         self._client = SignalingClient(
             config.server_url,
             SENDER,
@@ -234,6 +238,7 @@ class CameraSender:
             self._ice_servers(),
             self._send_to_viewer,
             self._config.viewer_timeout_s,
+            now_ns=self._now_ns,
         )
         peer.put(offer)
         self._peers[client_id] = peer

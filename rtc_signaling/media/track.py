@@ -15,6 +15,7 @@ import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from rtc_signaling.errors import MediaError
+from rtc_signaling.media.clock_sync import StampTable
 from rtc_signaling.media.frames import Pixels, to_i420
 from rtc_signaling.media.timing import VIDEO_CLOCK_HZ, Pacer, RtpClock
 
@@ -106,6 +107,12 @@ class Camera:
 
     Args:
         convert: Makes I420 of an image, or raises MediaError; called off the loop.
+
+    Attributes:
+        counts: What happened to images.
+        last_error: What is wrong with the images, or ''.
+        pacer: Chooses the images to send.
+        stamps: The header stamps of the last images, by RTP time.
     """
 
     def __init__(self, convert: Callable[[Any], Pixels] = to_i420) -> None:
@@ -113,6 +120,7 @@ class Camera:
         self.counts = CameraCounts()
         self.last_error = ''
         self.pacer = Pacer()
+        self.stamps = StampTable()
         self._clock = RtpClock()
         self._tracks: set[CameraTrack] = set()
         self._lock = threading.Lock()
@@ -166,6 +174,7 @@ class Camera:
 
     async def _show(self, image: Any, stamp_ns: int, arrival_ns: int) -> None:
         pts = self._clock.pts(stamp_ns, arrival_ns)
+        self.stamps.note(pts, stamp_ns)
         if not self._tracks or not self.pacer.admits(arrival_ns):
             return
         try:

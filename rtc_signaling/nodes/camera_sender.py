@@ -68,7 +68,15 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
 
     def _open_sender(self) -> AbstractAsyncContextManager[CameraSender]:
         read_token = TokenReader(self._config.auth_token_file, os.environ)
-        return CameraSender(self._config, self._camera, read_token, self._put).run()
+        return CameraSender(
+            self._config, self._camera, read_token, self._put, self._stamps_now_ns
+        ).run()
+
+    def _stamps_now_ns(self) -> int | None:
+        """Return the time of the clock that stamps are of; any thread may call."""
+        clock = self.node.get_clock()
+        # Simulated time (use_sim_time) stands, jumps and runs at any pace, which no viewer's does.
+        return None if clock.ros_time_is_active else int(clock.now().nanoseconds)
 
     def _on_image(self, image: AnyImage, stamp_ns: int) -> None:
         self._camera.put(image, stamp_ns)

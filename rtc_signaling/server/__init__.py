@@ -244,12 +244,14 @@ class SignalingServer:
         self._apply(self._core.forward(client, message, now_s))
 
     def handle_stats(self, client: Client, message: Stats, now_s: float) -> None:
-        """Forward a receiver's report to its sender, and take the time of its set-up from it."""
+        """Forward a receiver's report to its sender, and take its times for the metrics."""
         effects = self._core.forward(client, message, now_s)
         self._apply(effects)
         forwarded = any(isinstance(effect, Send) and effect.kind == 'stats' for effect in effects)
         if forwarded and isinstance(message.setup_ms, float):
             self._metrics.connected(message.setup_ms / 1000)
+        if forwarded and isinstance(message.latency_ms, float):
+            self._metrics.presented(message.latency_ms / 1000)
 
     def handle_ping(self, client: Client, message: Ping, now_s: float) -> None:
         """Answer a ping."""

@@ -94,6 +94,11 @@ export class ViewerClient extends EventTarget {
     };
   }
 
+  /** Return the `Timing` of the media, which wants to know what is presented; or undefined. */
+  get timing() {
+    return this.#media?.timing;
+  }
+
   start() {
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.#tick(), TICK_S * 1000);

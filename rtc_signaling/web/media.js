@@ -3,6 +3,7 @@
  */
 
 import { NO_STATS, makeReport, readStats } from './stats.js';
+import { Timing } from './timing.js';
 
 const now = () => performance.now();
 
@@ -17,6 +18,7 @@ export class Media {
   bytesAt = null; // when anything came last, RTCP included
   framesAt = null; // when a decoded picture was counted last
   stats = NO_STATS; // of the last poll
+  timing = new Timing();
   #polledAt = 0;
   #offeredAt = null;
   #reported = null; // {at, stats} of the last report
@@ -84,6 +86,7 @@ export class Media {
 
   async offer() {
     this.pc.addTransceiver('video', { direction: 'recvonly' });
+    this.timing.open(this.pc);
     await this.pc.setLocalDescription();
     this.#offeredAt = now();
     this.offerMsgId = this.#describe('offer', this.offerId);
@@ -126,7 +129,8 @@ export class Media {
   /** Return how the video was since the last report; the first says how long setting up took. */
   report() {
     const last = this.#reported ?? { at: this.connectedAt, stats: NO_STATS };
-    const report = makeReport(last.stats, this.stats, (this.#polledAt - last.at) / 1000);
+    const elapsed_s = (this.#polledAt - last.at) / 1000;
+    const report = makeReport(last.stats, this.stats, elapsed_s, this.timing.latency.p50_ms);
     // Once only: each is one more set-up in the server's figures.
     if (!this.#reported && this.#offeredAt) report.setup_ms = this.connectedAt - this.#offeredAt;
     this.#reported = { at: this.#polledAt, stats: this.stats };

@@ -39,7 +39,7 @@ export function readStats(report) {
 }
 
 /** Return the members of a `stats` message about the time between two readings. */
-export function makeReport(before, after, elapsed_s) {
+export function makeReport(before, after, elapsed_s, latency_ms) {
   const lost = Math.max(after.lost - before.lost, 0); // a late packet takes its loss back
   const packets = after.packets - before.packets;
   const figures = {
@@ -49,6 +49,7 @@ export function makeReport(before, after, elapsed_s) {
     jitter_ms: after.jitter_s * 1000,
     loss: lost / (lost + packets),
     freezes: after.freezes,
+    latency_ms,
   };
   const known = ([, value]) => Number.isFinite(value) && value >= 0;
   return Object.fromEntries(Object.entries(figures).filter(known));

@@ -117,6 +117,26 @@ const ERRORS = {
   webrtc: 'The browser refused a step of setting up video.',
 };
 
+const AGE_UNKNOWN = {
+  browser: 'This browser does not say which picture it shows.',
+  robot: 'The camera does not tell the time.',
+  simulated: 'The camera\'s time is simulated.',
+  clocks: 'The stamps are not of the robot\'s clock, or that was set.',
+  waiting: 'Not measured yet.',
+};
+
+/** Put a latency of `Timing` into words: {level, text, title}. */
+export function describeAge({ unknown, p50_ms, p95_ms, error_ms } = { unknown: 'waiting' }) {
+  if (unknown) {
+    const text = unknown === 'clocks' ? 'clocks differ' : 'age unknown';
+    return { level: 'unknown', text, title: AGE_UNKNOWN[unknown] };
+  }
+  const words = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+  const title = `Camera to screen; 95 % within ${words(p95_ms)}, clocks ±${words(error_ms)}`;
+  const level = p50_ms > 1000 ? 'old' : p50_ms > 500 ? 'late' : 'fresh';
+  return { level, text: words(p50_ms), title };
+}
+
 /** Return an error of the protocol in words, with what the server said about it. */
 export function describeError({ code, message }) {
   const words = ERRORS[code] ?? `The server reports an error (${code}).`;

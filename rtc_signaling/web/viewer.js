@@ -3,7 +3,7 @@
  */
 
 import { ViewerClient } from './client.js';
-import { describe, describeError } from './text.js';
+import { describe, describeAge, describeError } from './text.js';
 
 const FROZEN_AFTER_MS = 2000;
 const SILENT_AFTER_S = 3;
@@ -94,9 +94,11 @@ let liveSince = 0;
 let lastPresented = null;
 let decoded = 0;
 
-function onFrame(_, { presentedFrames }) {
+function onFrame(_, metadata) {
+  const { presentedFrames } = metadata;
   const fresh = lastPresented === null ? 1 : presentedFrames - lastPresented;
   lastPresented = presentedFrames;
+  client.timing?.presented(metadata);
   screen.presented(Math.max(fresh, 1)); // the count starts again with a new source
   video.requestVideoFrameCallback(onFrame);
 }
@@ -157,8 +159,16 @@ function refresh() {
   showText('frozen', shown && frozen ? `frozen for ${(frozen_ms / 1000).toFixed(1)} s` : '');
   if (detail.name || !shown) showText('camera', detail.name ?? '');
   showText('figures', shown && !frozen ? figures() : '');
+  showAge(shown && !frozen);
   showForms(words.state, detail);
   document.title = `${words.pill} · rtc_signaling`;
+}
+
+function showAge(moves) {
+  const { level, text, title } = describeAge(client.timing?.latency);
+  showText('age', moves ? text : '');
+  at('age').title = title;
+  at('age').dataset.age = level;
 }
 
 function showForms(state, detail) {

@@ -14,7 +14,8 @@ SNAPSHOT = ServerSnapshot(
     sent=Traffic({'answer': 4}, 999, 0.5, 100.0),
     errors={'invalid_json': 6}, error_rate=0.25, sessions={'stable': 2, 'new': 1},
     ping_s=Quantiles(0.01, 0.02, 0.03, 7), setup_s=Quantiles(0.1, 0.2, 0.3, 4),
-    connected_s=Quantiles(), waiting=8, too_slow=1, refused={'origin': 9}, problems=(),
+    connected_s=Quantiles(), latency_s=Quantiles(0.04, 0.05, 0.06, 5), waiting=8, too_slow=1,
+    refused={'origin': 9}, problems=(),
 )  # fmt: skip
 
 
@@ -51,6 +52,9 @@ def test_every_figure_is_there():
         'rtc_signaling_connected_seconds quantile=0.5': 0,
         'rtc_signaling_connected_seconds quantile=0.95': 0,
         'rtc_signaling_connected_seconds quantile=0.99': 0,
+        'rtc_signaling_latency_seconds quantile=0.5': 0.04,
+        'rtc_signaling_latency_seconds quantile=0.95': 0.05,
+        'rtc_signaling_latency_seconds quantile=0.99': 0.06,
         'rtc_signaling_waiting_messages': 8,
         'rtc_signaling_too_slow_total': 1,
         'rtc_signaling_healthy': 1,

@@ -21,7 +21,7 @@ CORE = {
     'cameras',
     'image_flow',
     'media.compressed',
-    'media.pixels', 'media.bayer', 'media.depth', 'media.file_header',
+    'media.pixels', 'media.bayer', 'media.depth', 'media.file_header', 'media.clock_sync',
     'report', 'server_reports', 'sender_reports',
 }  # fmt: skip
 SHELLS = {
@@ -30,6 +30,7 @@ SHELLS = {
     'server.sockets', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
     'media.encoder', 'media.video_file', 'media._aiortc', 'media.probe',
+    'media.timing_channel',
     'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.wire_checks', 'doctor.tally',
     'doctor.event_loop', 'doctor.examination',
 }  # fmt: skip

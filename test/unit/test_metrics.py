@@ -67,6 +67,7 @@ def test_a_snapshot_has_what_was_looked_at_and_what_was_counted():
     for duration_s in (0.1, 0.2, 0.3):
         metrics.negotiated(duration_s)
         metrics.connected(duration_s * 10)
+        metrics.presented(duration_s / 10)
     population = Population(1, 2, 3, {'stable': 4}, 6, (0.25, 0.5))
     snapshot = metrics.snapshot('ws://x/', population, ('overloaded',))
     assert (snapshot.senders, snapshot.receivers, snapshot.away) == (1, 2, 3)
@@ -75,6 +76,7 @@ def test_a_snapshot_has_what_was_looked_at_and_what_was_counted():
     assert snapshot.ping_s == Quantiles(0.25, 0.5, 0.5, 2)
     assert snapshot.setup_s == Quantiles(0.2, 0.3, 0.3, 3)
     assert snapshot.connected_s.p50 == 2.0
+    assert snapshot.latency_s.p50 == 0.02
 
 
 def test_quantiles_are_of_the_nearest_rank():
@@ -89,6 +91,8 @@ def test_only_the_last_samples_count():
         for _ in range(SAMPLES):
             metrics.negotiated(duration_s)
             metrics.connected(duration_s)
+            metrics.presented(duration_s)
     snapshot = metrics.snapshot('', Population(0, 0, 0, {}, 0, ()), ())
     assert snapshot.setup_s == Quantiles(1.0, 1.0, 1.0, SAMPLES)
     assert snapshot.connected_s == Quantiles(1.0, 1.0, 1.0, SAMPLES)
+    assert snapshot.latency_s == Quantiles(1.0, 1.0, 1.0, SAMPLES)

@@ -24,7 +24,8 @@ NOTHING = Traffic({}, 0, 0.0, 0.0)
 SERVER = ServerSnapshot(
     url='wss://robot:8765/', senders=1, receivers=2, away=0, connections=3, received=NOTHING,
     sent=NOTHING, errors={}, error_rate=0.0, sessions={}, ping_s=Quantiles(0.01, 0.02, 0.03, 3),
-    setup_s=Quantiles(), connected_s=Quantiles(), waiting=0, too_slow=0, refused={}, problems=(),
+    setup_s=Quantiles(), connected_s=Quantiles(), latency_s=Quantiles(), waiting=0, too_slow=0,
+    refused={}, problems=(),
 )  # fmt: skip
 SENDER = SenderSnapshot(
     server_url='ws://robot:8765', linked=True, refusal='', viewers=1, viewers_connected=1,
