@@ -25,8 +25,12 @@ class CompressedImageLike(Protocol):
     def data(self) -> array[int] | bytes | bytearray | memoryview: ...  # noqa: D102
 
 
-def compressed_to_i420(image: CompressedImageLike) -> Pixels:
+def compressed_to_i420(image: CompressedImageLike, out: Pixels | None = None) -> Pixels:
     """Decode a JPEG or PNG; its own first bytes count, not what `format` says.
+
+    Args:
+        image: The image.
+        out: Where the result goes if it has the right shape, so that no array is made.
 
     Returns:
         Planar I420, uint8, shape (height * 3 // 2, width). Of an odd size the last row or column
@@ -47,7 +51,7 @@ def compressed_to_i420(image: CompressedImageLike) -> Pixels:
             ' supported are JPEG and PNG'
         )
     height, width = decoded.shape[0] & ~1, decoded.shape[1] & ~1
-    i420: Pixels = cv2.cvtColor(
-        np.ascontiguousarray(decoded[:height, :width]), cv2.COLOR_BGR2YUV_I420
-    )
+    shape = (height * 3 // 2, width)
+    i420: Pixels = out if out is not None and out.shape == shape else np.empty(shape, np.uint8)
+    cv2.cvtColor(np.ascontiguousarray(decoded[:height, :width]), cv2.COLOR_BGR2YUV_I420, i420)
     return i420

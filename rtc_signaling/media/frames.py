@@ -110,14 +110,18 @@ FORMATS: dict[str, tuple[int, Conversion]] = {
 }
 
 
-def to_i420(image: ImageLike) -> Pixels:
+def to_i420(image: ImageLike, out: Pixels | None = None) -> Pixels:
     """Convert an image to planar I420, limited range, with the BT.601 matrix.
 
     4:2:0 needs even sizes: of an odd size the last column or row is cut off. An alpha channel is
     left out. Any thread may call it; the image must not change meanwhile.
 
+    Args:
+        image: The image.
+        out: Where the result goes if it has the right shape, so that no array is made.
+
     Returns:
-        A new array of the shape (height * 3 // 2, width), height and width being even: all of
+        An array of the shape (height * 3 // 2, width), height and width being even: all of
         luma, then the blue and then the red difference at half the size each way.
 
     Raises:
@@ -132,7 +136,8 @@ def to_i420(image: ImageLike) -> Pixels:
         ) from None
     pixels = _view(image, bytes_per_pixel)
     height, width = pixels.shape[:2]
-    i420: Pixels = np.empty((height * 3 // 2, width), np.uint8)
+    shape = (height * 3 // 2, width)
+    i420: Pixels = out if out is not None and out.shape == shape else np.empty(shape, np.uint8)
     convert(pixels, i420)
     return i420
 

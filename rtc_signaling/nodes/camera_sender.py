@@ -55,7 +55,6 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         self._latency = node.create_publisher(Float64, 'camera_sender/latency', 10)
         compressed = config.image_transport == 'compressed'
         self._camera = Camera(compressed_to_i420 if compressed else to_i420)
-        self._camera.pacer.max_fps = config.max_fps
         self._seen = ''
         self._images = ImageSubscription(node, config, self._on_image)
         self._thread = LoopThread('media', self._open_sender)
@@ -70,7 +69,8 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         return CameraSender(self._config, self._camera, read_token, self._put).run()
 
     def _on_image(self, image: AnyImage, stamp_ns: int) -> None:
-        self._camera.put(image, stamp_ns)
+        now_ns = self.node.get_clock().now().nanoseconds
+        self._camera.put(image, stamp_ns, (now_ns - stamp_ns) / 1e9 if stamp_ns else None)
         if isinstance(image, Image):
             seen = f'{image.width}x{image.height} {image.encoding}'
         else:

@@ -20,14 +20,15 @@ CORE = {
     'doctor.media_verdicts', 'doctor.ros_verdicts',
     'cameras',
     'image_flow',
-    'media.compressed',
+    'media.compressed', 'media.key_frames',
     'report', 'server_reports', 'sender_reports',
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
     'server.binding', 'server.census', 'server.heartbeats', 'server.outgoing', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
-    'media.encoder', 'media.video_file', 'media._aiortc', 'media.probe',
+    'media.encoder', 'media.encoding', 'media.feed', 'media.mailbox', 'media.codecs',
+    'media.video_file', 'media._aiortc', 'media.probe',
     'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.examination',
 }  # fmt: skip
 ADAPTERS = {
