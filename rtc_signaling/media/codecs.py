@@ -9,8 +9,8 @@ from aiortc.sdp import SessionDescription
 
 from rtc_signaling.media.encoder import CODECS
 
-# Constrained baseline is what the encoders make. A viewer that has baseline alone can decode it too,
-# but constrained baseline is what hardware and browsers say.
+# Constrained baseline is what the encoders make, and what hardware and browsers say. A viewer that
+# has baseline alone can decode it too.
 _PROFILES = ('42e0', '4200')
 
 

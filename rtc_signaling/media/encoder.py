@@ -35,8 +35,8 @@ NOMINAL_FPS = 30
 # How much may be sent at once, as time at the bitrate: a key frame, above all. Less makes key
 # frames blurred, more makes them late on a thin link.
 BUFFER_S = 0.5
-# How a camera's real rate is followed: the weight of one picture, the longest time between two that
-# counts (in 1/90000 s), and what is not worth a change.
+# How a camera's real rate is followed: the weight of one picture, the longest time between two
+# that counts (in 1/90000 s), and what is not worth a change.
 SPACING_GAIN = 0.1
 LONGEST_STEP = 2 * VIDEO_CLOCK_HZ
 RATE_TOLERANCE = 0.1
@@ -169,6 +169,7 @@ class Encoder:
         width: int,
         height: int,
         bitrate_bps: int,
+        *,
         preset: str = '',
         fps: int = NOMINAL_FPS,
     ) -> None:
@@ -288,7 +289,7 @@ def try_out(name: str, width: int, height: int, bitrate_bps: int, preset: str = 
     Raises:
         EncoderError: It does not, and why.
     """
-    encoder = Encoder(name, width, height, bitrate_bps, preset)
+    encoder = Encoder(name, width, height, bitrate_bps, preset=preset)
     ramp = np.linspace(16, 235, width, dtype=np.uint8)
     for i, key_frame in enumerate((True, False, True)):
         i420 = np.full((height * 3 // 2, width), 128, np.uint8)
@@ -339,6 +340,7 @@ class Encoders:
         width: int,
         height: int,
         bitrate_bps: int,
+        *,
         preset: str = '',
         fps: int = NOMINAL_FPS,
     ) -> Encoder:
@@ -364,11 +366,12 @@ class Encoders:
         for name in wishes:
             if name != software and self._works(name, width, height, bitrate_bps, own):
                 self.notes[codec] = ''
-                return Encoder(name, width, height, bitrate_bps, own, fps)
+                return Encoder(name, width, height, bitrate_bps, preset=own, fps=fps)
         fell_back = bool(wishes) and not auto and wish != software
         self.notes[codec] = self._refused.get(wish, '') if fell_back else ''
         plain = fell_back or codec != H264
-        return Encoder(software, width, height, bitrate_bps, '' if plain else preset, fps)
+        preset = '' if plain else preset
+        return Encoder(software, width, height, bitrate_bps, preset=preset, fps=fps)
 
     def refuse(self, name: str, why: str) -> None:
         """Use an encoder no more, because it failed."""

@@ -222,8 +222,8 @@ class Encoding:
             width,
             height,
             settings.bitrate_bps,
-            settings.preset,
-            usual_rate(self._steps),
+            preset=settings.preset,
+            fps=usual_rate(self._steps),
         )
         self._running[codec] = encoder
         self.notes[codec] = note = self._encoders.notes[codec]

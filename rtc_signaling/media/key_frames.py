@@ -1,8 +1,8 @@
 """When the shared encoder makes a key frame: soon for who needs one, but never many.
 
-A key frame is ten times as large as another picture, and all viewers of the encoder get it. So those
-that are asked for within a short time are one, and a viewer that asks over and over, because its
-link is bad or because it is hostile, is answered less and less often.
+A key frame is ten times as large as another picture, and all viewers of the encoder get it. So
+those that are asked for within a short time are one, and a viewer that asks over and over, because
+its link is bad or because it is hostile, is answered less and less often.
 """
 
 from __future__ import annotations

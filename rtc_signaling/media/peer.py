@@ -68,6 +68,7 @@ class ViewerPeer:
         ice_servers: list[RTCIceServer],
         send: Callable[[Message], Awaitable[None]],
         timeout_s: float,
+        *,
         codecs: Sequence[str] = (),
     ) -> None:
         self.client_id = client_id

@@ -254,7 +254,7 @@ class CameraSender:
             self._ice_servers(),
             self._send_to_viewer,
             self._config.viewer_timeout_s,
-            self._config.codec_preference,
+            codecs=self._config.codec_preference,
         )
         peer.put(offer)
         self._peers[client_id] = peer

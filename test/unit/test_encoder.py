@@ -101,7 +101,7 @@ def test_a_key_frame_can_be_decoded_without_what_was_before(name):
 
 
 def parameter_set(packet):
-    """Return profile, constraint flags and level of the sequence parameter set (H.264, 7.3.2.1)."""
+    """Return profile, constraint flags and level of the sequence parameter set (7.3.2.1)."""
     data = bytes(packet)
     start = data.index(b'\0\0\1\x67') + 4
     return data[start], data[start + 1], data[start + 2]
@@ -175,7 +175,7 @@ def test_small_and_crooked_sizes_work(name, size):
 def test_an_encoder_that_is_not_there_is_named():
     with pytest.raises(EncoderError, match='h264_novel: this FFmpeg has no such encoder'):
         Encoder('h264_novel', 320, 240, 1_000_000)
-    with pytest.raises(EncoderError, match='libx264: cannot be opened: .*'):
+    with pytest.raises(EncoderError, match='libx264: cannot be opened: '):
         Encoder('libx264', 320, 240, 1_000_000, preset='leisurely')
     with pytest.raises(EncoderError, match='libopus is no video encoder'):
         Encoder('libopus', 320, 240, 1_000_000)
@@ -185,10 +185,11 @@ def test_a_time_that_stands_still_is_an_error_and_no_crash(name):
     encoder = Encoder(name, 320, 240, 1_000_000)
     pictures = textured(320, 240)
     encoder.encode(pictures[0], 3000, False)
-    try:
-        encoder.encode(pictures[1], 3000, False)
-    except EncoderError as error:
-        assert str(error).startswith(f'{name}: failed: ')
+    if name == 'libvpx':
+        with pytest.raises(EncoderError, match='libvpx: failed: '):
+            encoder.encode(pictures[1], 3000, False)
+    else:
+        assert encoder.encode(pictures[1], 3000, False) is not None
 
 
 def test_x264_passes_what_hardware_has_to():
@@ -286,7 +287,7 @@ def test_software_that_fails_is_used_again(tries):
 def test_the_preset_is_the_wished_encoders():
     sizes = []
     for preset in ('', 'superfast', 'veryfast'):
-        encoder = Encoders().open(H264, 'libx264', 320, 240, 1_000_000, preset)
+        encoder = Encoders().open(H264, 'libx264', 320, 240, 1_000_000, preset=preset)
         sizes.append([packet.size for packet in encoded(encoder, 10)])
     assert sizes[0] == sizes[1] != sizes[2]
 
