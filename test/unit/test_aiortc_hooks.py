@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import aioice.ice
+import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.mediastreams import MediaStreamTrack
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    RTCP_RTPFB_NACK,
+    RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    pack_remb_fci,
+)
+from fakes import DEADLINE_S, until
 
 from rtc_signaling.media import _aiortc
+from rtc_signaling.media.codecs import preferences
+from rtc_signaling.media.encoder import Encoder
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +77,100 @@ def test_each_kind_of_address_goes_to_who_asks_for_it():
     assert hook(use_ipv4=True, use_ipv6=False) == ['10.0.0.1']
     assert hook(use_ipv4=False, use_ipv6=True) == ['fe80::1']
     assert hook(use_ipv4=True, use_ipv6=True) == ['10.0.0.1', 'fe80::1']
+
+
+class Packets(MediaStreamTrack):
+    """Give one encoded picture over and over."""
+
+    kind = 'video'
+
+    def __init__(self):
+        super().__init__()
+        encoder = Encoder('libx264', 320, 240, 1_000_000)
+        self.packet = encoder.encode(np.full((360, 320), 99, np.uint8), 0, True)
+
+    async def recv(self):
+        await asyncio.sleep(0.02)
+        self.packet.pts += 1800
+        return self.packet
+
+
+@contextlib.asynccontextmanager
+async def connected():
+    """Connect two peers by loopback; yields the sender, the receiver and the media's SSRC."""
+    _aiortc.offer_addresses(('127.0.0.1',))
+    here, there = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
+    transceiver = here.addTransceiver(Packets(), direction='sendonly')
+    transceiver.setCodecPreferences(preferences(['h264']))
+    try:
+        await here.setLocalDescription(await here.createOffer())
+        await there.setRemoteDescription(here.localDescription)
+        await there.setLocalDescription(await there.createAnswer())
+        await here.setRemoteDescription(there.localDescription)
+        receiver = there.getReceivers()[0]
+        async with asyncio.timeout(DEADLINE_S):
+            await receiver.track.recv()  # whatever aiortc makes of one packet for ever
+        yield transceiver.sender, receiver, transceiver.sender._ssrc
+    finally:
+        await here.close()
+        await there.close()
+
+
+async def send(receiver, packet):
+    await receiver.transport._send_rtp(bytes(packet))
+
+
+@pytest.mark.parametrize('fmt', [RTCP_PSFB_PLI, RTCP_PSFB_FIR])
+async def test_a_viewers_request_for_a_key_frame_arrives(fmt):
+    async with connected() as (sender, receiver, ssrc):
+        asked = []
+        _aiortc.watch_feedback(sender, lambda: asked.append(1))
+        await send(receiver, RtcpPsfbPacket(fmt=fmt, ssrc=1, media_ssrc=ssrc))
+        await until(lambda: asked, 'asked')
+        assert asked == [1]
+
+
+async def test_what_a_viewer_lost_is_counted_and_sent_again():
+    async with connected() as (sender, receiver, ssrc):
+        feedback = _aiortc.watch_feedback(sender, lambda: None)
+        assert (feedback.lost_packets, feedback.loss, feedback.remb_bps) == (0, None, None)
+        seen, handle = [], receiver._handle_rtp_packet
+
+        async def watched(packet, arrival_time_ms):
+            seen.append((packet.payload_type, packet.sequence_number))
+            await handle(packet, arrival_time_ms)
+
+        receiver._handle_rtp_packet = watched
+        await until(lambda: seen, 'a packet')
+        payload_type, sequence_number = seen[0]
+        nack = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=ssrc)
+        nack.lost = [sequence_number]
+        await send(receiver, nack)
+        await until(lambda: feedback.lost_packets == 1, 'counted')
+        # By RTX: of another payload type.
+        await until(lambda: {pt for pt, _ in seen} - {payload_type}, 'sent again')
+
+
+async def test_the_loss_and_the_bitrate_that_a_viewer_reports_are_known():
+    async with connected() as (sender, receiver, ssrc):
+        feedback = _aiortc.watch_feedback(sender, lambda: None)
+        of_another = pack_remb_fci(1_000, [ssrc + 1])
+        for fci in (of_another, b'REMB', pack_remb_fci(700_000, [ssrc])):
+            await send(
+                receiver, RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=ssrc, fci=fci)
+            )
+        await until(lambda: feedback.remb_bps, 'the bitrate')
+        assert feedback.remb_bps == pytest.approx(700_000, rel=0.01)
+        report = RtcpReceiverInfo(
+            ssrc=ssrc, fraction_lost=64, packets_lost=9, highest_sequence=1, jitter=0, lsr=0,
+            dlsr=0,
+        )  # fmt: skip
+        await send(receiver, RtcpRrPacket(ssrc=1, reports=[report]))
+        await until(lambda: feedback.loss is not None, 'the loss')
+        assert feedback.loss in (0.25, 0.0)  # aiortc's own report may have come after it
+
+
+async def test_a_packet_is_sent_as_it_is():
+    async with connected() as (sender, receiver, _):
+        # Were it encoded again, it would be so by an encoder of aiortc's.
+        assert sender._RTCRtpSender__encoder.codec is None
