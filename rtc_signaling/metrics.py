@@ -328,7 +328,6 @@ class SenderSnapshot:
         bitrate_bps: Bits per second that go to all viewers.
         drop_rate: Share of the last images that were replaced before they were looked at.
         viewer_figures: Of each viewer.
-        images_late: Images that were dropped because what sends them was behind.
         pictures_dropped: Pictures that single viewers missed because they were slow.
         encoder_error: What is wrong with the encoder, or ''.
         encoder_failures: Pictures that an encoder failed at.
@@ -351,7 +350,6 @@ class SenderSnapshot:
     bitrate_bps: float = 0.0
     drop_rate: float = 0.0
     viewer_figures: tuple[ViewerFigures, ...] = ()
-    images_late: int = 0
     pictures_dropped: int = 0
     encoder_error: str = ''
     encoder_failures: int = 0

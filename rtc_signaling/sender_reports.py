@@ -128,7 +128,6 @@ def _encoder(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig) ->
         ('bitrate_bps', snapshot.bitrate_bps),
         ('replaced_share', snapshot.drop_rate),
         ('images_replaced', snapshot.images_replaced),
-        ('images_late', snapshot.images_late),
         ('pictures_shown', snapshot.pictures_shown),
         ('pictures_dropped', snapshot.pictures_dropped),
         ('encoder_failures', snapshot.encoder_failures),

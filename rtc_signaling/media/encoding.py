@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -65,13 +66,11 @@ class EncodingCounts:
 
     Attributes:
         bad: Images that could not be converted.
-        late: Images that were dropped because the event loop was behind.
         failed: Pictures that an encoder failed at.
         encoded: Pictures that were encoded, each counted once.
     """
 
     bad: int = 0
-    late: int = 0
     failed: int = 0
     encoded: int = 0
 
@@ -122,6 +121,8 @@ class Encoding:
         # Each is written by one thread: by how much they differ is what is on its way.
         self._handed_over = 0
         self._delivered = 0
+        self._all_delivered = threading.Event()
+        self._all_delivered.set()
 
     def put(self, arrival: Arrival) -> bool:
         """Leave an image, in any thread; return whether it replaced one that nobody looked at."""
@@ -130,15 +131,23 @@ class Encoding:
     def delivered(self) -> None:
         """Note, in the loop, that what was handed over has been delivered."""
         self._delivered += 1
+        if self._delivered == self._handed_over:
+            self._all_delivered.set()
 
     def stop(self) -> None:
         """Have `run` return; any thread."""
         self._mailbox.close()
+        self._all_delivered.set()
 
     def run(self) -> None:
-        """Encode until `stop`."""
+        """Encode until `stop`.
+
+        The next image is taken only when the loop has the packets of the last: until then newer
+        images replace it in the mailbox, instead of packets queueing up for a loop that is busy.
+        """
         while (arrival := self._mailbox.take()) is not None:
             self._take(arrival)
+            self._all_delivered.wait()
         self._running.clear()
 
     def _take(self, arrival: Arrival) -> None:
@@ -150,11 +159,6 @@ class Encoding:
         for codec in self._running.keys() - {feed.codec for feed in wanted}:
             del self._running[codec]
         if not wanted or not self.pacer.admits(arrival.arrival_ns):
-            return
-        if self._handed_over != self._delivered:
-            # The loop has not even taken the last picture: this one would only wait as well. Not
-            # to encode it leaves no gap.
-            self.counts.late += 1
             return
         begun_ns = time.monotonic_ns()
         try:
@@ -197,6 +201,7 @@ class Encoding:
         taken_ns = arrival.arrival_ns - arrival.age_ns
         times = Times(taken_ns, arrival.arrival_ns, begun_ns, encoded_ns)
         self._handed_over += 1
+        self._all_delivered.clear()
         self._hand_over(feed, Encoded(packet, packet.is_keyframe, times), encoder.name)
         return True
 

@@ -173,7 +173,6 @@ class CameraSender:
             bitrate_bps=sum(figures.bitrate_bps for figures in viewers),
             drop_rate=self._meter.drop_rate,
             viewer_figures=viewers,
-            images_late=counts.late,
             pictures_dropped=counts.dropped,
             encoder_error=self._camera.encoder_error,
             encoder_failures=counts.failed,
@@ -344,7 +343,6 @@ class CameraSender:
         loop = asyncio.get_running_loop()
         while True:
             counts = self._camera.counts
-            unseen = counts.replaced + counts.late
-            self._meter.look(loop.time(), counts.received, unseen, counts.shown)
+            self._meter.look(loop.time(), counts.received, counts.replaced, counts.shown)
             self._report()
             await asyncio.sleep(SNAPSHOT_PERIOD_S)

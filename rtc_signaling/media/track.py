@@ -26,7 +26,6 @@ class CameraCounts:
     Attributes:
         received: Images that came from ROS.
         replaced: Images that a newer one replaced before they were looked at.
-        late: Images that were dropped before they were encoded because the event loop was behind.
         bad: Images that could not be converted.
         failed: Pictures that an encoder failed at.
         shown: Pictures that were encoded for viewers, each counted once.
@@ -35,7 +34,6 @@ class CameraCounts:
 
     received: int
     replaced: int
-    late: int
     bad: int
     failed: int
     shown: int
@@ -48,7 +46,7 @@ class Camera:
     The executor leaves an image in a mailbox with one slot; the encoder thread takes the latest,
     converts it, encodes it once for each codec that viewers take, and hands the packets to the
     loop, which gives them to the viewers' tracks. Nobody waits for anybody: an image that comes
-    before the last was taken replaces it, one that the loop is not ready for is not encoded, and
+    before the last was taken replaces it, none is taken before the loop has the last packets, and
     a viewer that is not ready misses pictures. Without a connected viewer nothing is converted.
 
     Args:
@@ -78,7 +76,6 @@ class Camera:
         return CameraCounts(
             received=self._received,
             replaced=self._replaced,
-            late=work.late,
             bad=work.bad,
             failed=work.failed,
             shown=work.encoded,

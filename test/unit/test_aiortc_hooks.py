@@ -171,6 +171,6 @@ async def test_the_loss_and_the_bitrate_that_a_viewer_reports_are_known():
 
 
 async def test_a_packet_is_sent_as_it_is():
-    async with connected() as (sender, receiver, _):
+    async with connected() as (sender, _, _):
         # Were it encoded again, it would be so by an encoder of aiortc's.
         assert sender._RTCRtpSender__encoder.codec is None

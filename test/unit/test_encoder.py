@@ -232,7 +232,7 @@ def tries(monkeypatch):
     """Return the names that were tried out; none works."""
     tried = []
 
-    def refuse(name, *arguments):
+    def refuse(name, *arguments, **settings):
         tried.append(name)
         raise EncoderError(f'{name}: no such device')
 
@@ -265,7 +265,7 @@ def test_software_is_not_tried_out(codec, tries):
 
 
 def test_what_works_is_used_until_it_fails(monkeypatch):
-    monkeypatch.setattr(encoder_module, 'try_out', lambda *arguments: None)
+    monkeypatch.setattr(encoder_module, 'try_out', lambda *arguments, **settings: None)
     # Any other encoder than x264 stands for the hardware.
     hardware = 'libvpx'
     monkeypatch.setattr(encoder_module, 'HARDWARE', (hardware,))

@@ -106,7 +106,7 @@ def ours(caplog):
 def gone(camera):
     """Return how many images somebody has done something with."""
     counts = camera.counts
-    return counts.late + counts.bad + counts.failed + counts.shown
+    return counts.bad + counts.failed + counts.shown
 
 
 @pytest.mark.parametrize('codec', ['h264', 'vp8'])
@@ -182,36 +182,30 @@ async def test_of_images_that_come_too_fast_the_latest_is_shown(converted):
         await until(lambda: converted == [first], 'the first taken')
         camera.put(lost, FRAME_NS)
         camera.put(last, 2 * FRAME_NS)
-        # The last waits until the loop has what was made of the first.
         converted.release.set()
         assert (await viewer.packet()).pts == 0
-        await until(lambda: gone(camera) == 2, 'the last looked at')
-        if camera.counts.late:  # the loop was slower than the encoder thread
-            camera.put(last, 2 * FRAME_NS)
         # The time of the one that was lost has passed all the same.
-        assert (await viewer.packet()).pts >= 5999
+        assert (await viewer.packet()).pts == 5999
         assert lost not in converted
         assert camera.counts.replaced == 1
 
 
-async def test_a_picture_that_the_loop_is_not_ready_for_is_not_encoded():
-    async with running() as camera, watching(camera) as viewer:
-        await film(camera, [0])
+async def test_a_busy_loop_gets_no_packets_piled_up_but_the_latest_picture(converted):
+    async with running(converted.convert) as camera, watching(camera) as viewer:
+        images = [scene_image(i) for i in range(6)]
+        camera.put(images[0], 0)
+        end_s = time.monotonic() + 10
         # The loop does nothing else meanwhile, as when it is busy.
-        for i in (1, 2, 3):
-            before = gone(camera)
-            camera.put(scene_image(i), i * FRAME_NS)
-            end_s = time.monotonic() + 10
-            while gone(camera) == before:
-                assert time.monotonic() < end_s
-                time.sleep(0.001)  # noqa: ASYNC251
-        assert camera.counts.late >= 2
-        encoded = camera.counts.shown
-        for _ in range(encoded):
-            await viewer.picture()
-        camera.put(scene_image(4), 4 * FRAME_NS)
+        while camera.counts.shown == 0:
+            assert time.monotonic() < end_s
+            time.sleep(0.001)  # noqa: ASYNC251
+        for i in range(1, 6):
+            camera.put(images[i], i * FRAME_NS)
+            time.sleep(0.02)  # noqa: ASYNC251 - enough to encode, if it did
+        assert converted == images[:1]
+        assert camera.counts.replaced == 4
         # What was left out leaves no gap: it decodes.
-        assert read_index(await viewer.picture()) == 4
+        assert [read_index(await viewer.picture()) for _ in range(2)] == [0, 5]
         assert viewer.track.dropped == 0
         assert camera.encoders[0].key_frames == 1
 
@@ -386,14 +380,14 @@ async def test_an_encoder_that_fails_is_replaced_and_the_video_goes_on(caplog, m
         assert [record.levelname for record in ours(caplog)] == ['ERROR']
         camera.put(scene_image(3), 3 * FRAME_NS)
         assert read_index(await viewer.picture()) == 3
-        assert camera.encoder_error == ''
+        await until(lambda: not camera.encoder_error, 'forgotten')
         assert camera.encoders[0].key_frames == 2
 
 
 async def test_an_encoder_that_cannot_be_opened_is_not_tried_with_each_image(monkeypatch):
     opened = []
 
-    def refuse(self, name, *arguments):
+    def refuse(self, name, *arguments, **settings):
         opened.append(name)
         raise EncoderError(f'{name}: cannot be opened: no memory')
 
