@@ -114,7 +114,7 @@ class ClientConnection(ServerConnection):
         if rest:
             self._parser_given += len(rest)
             super().data_received(rest)
-            self._check_unsent()
+            self._reads()
             self._see_to_its_end()
         self._signaling.flush()
 
@@ -235,17 +235,22 @@ class ClientConnection(ServerConnection):
         return 'left' if goodbye else CONNECTION_LOST
 
     def write_texts(self, messages: list[bytes]) -> None:
-        """Write text messages without waiting, unless the connection is closing meanwhile."""
-        if not self.is_open:
-            return
-        frames = [part for data in messages for part in (_text_header(len(data)), data)]
-        self.transport.write(b''.join(frames))
-        self._check_unsent()
+        """Write text messages without waiting, unless the connection is closing meanwhile.
 
-    def _check_unsent(self) -> None:
-        if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self.too_slow = True
-            self.transport.abort()
+        Only what was unsent before counts: what a client that was away gets at once when it is
+        back may be more than that, however well it reads.
+        """
+        if self.is_open and self._reads():
+            frames = [part for data in messages for part in (_text_header(len(data)), data)]
+            self.transport.write(b''.join(frames))
+
+    def _reads(self) -> bool:
+        """Tell whether the other side takes what is written; cut it off if it does not."""
+        if self.transport.get_write_buffer_size() <= MAX_UNSENT_BYTES:
+            return True
+        self.too_slow = True
+        self.transport.abort()
+        return False
 
     def take_turn(self) -> None:
         """Ping the other side, or give it up that answered none of the last pings.

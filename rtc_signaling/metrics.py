@@ -105,30 +105,40 @@ class Population:
 class TrafficCounter:
     """Count messages and bytes one way; one thread."""
 
-    __slots__ = ('_last_bytes', '_last_messages', '_messages', '_size_bytes')
+    __slots__ = (
+        '_bytes_per_s', '_last_bytes', '_last_messages', '_messages', '_messages_per_s',
+        '_size_bytes',
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._messages: Counter[str] = Counter()
         self._size_bytes = 0
         self._last_messages = 0
         self._last_bytes = 0
+        self._messages_per_s = 0.0
+        self._bytes_per_s = 0.0
 
     def add(self, kind: str, size_bytes: int) -> None:
         """Count one message."""
         self._messages[kind] += 1
         self._size_bytes += size_bytes
 
-    def since_last(self, period_s: float) -> Traffic:
-        """Return the figures; the rates are over the `period_s` since the call before."""
+    def look(self, period_s: float) -> None:
+        """Take the rates over the `period_s` since the call before."""
         total = self._messages.total()
-        traffic = Traffic(
+        self._messages_per_s = _rate(total - self._last_messages, period_s)
+        self._bytes_per_s = _rate(self._size_bytes - self._last_bytes, period_s)
+        self._last_messages, self._last_bytes = total, self._size_bytes
+
+    @property
+    def traffic(self) -> Traffic:
+        """The counts of now, and the rates of the last look."""
+        return Traffic(
             messages=dict(self._messages),
             size_bytes=self._size_bytes,
-            messages_per_s=_rate(total - self._last_messages, period_s),
-            bytes_per_s=_rate(self._size_bytes - self._last_bytes, period_s),
+            messages_per_s=self._messages_per_s,
+            bytes_per_s=self._bytes_per_s,
         )
-        self._last_messages, self._last_bytes = total, self._size_bytes
-        return traffic
 
 
 class ServerMetrics:
@@ -145,6 +155,7 @@ class ServerMetrics:
         self._connected_s: deque[float] = deque(maxlen=SAMPLES)
         self._last_errors = 0
         self._last_time_s = now_s
+        self._error_rate = 0.0
 
     def negotiated(self, duration_s: float) -> None:
         """Count an offer that was answered after `duration_s`."""
@@ -154,22 +165,29 @@ class ServerMetrics:
         """Count a connection that a receiver reported, `duration_s` after its offer."""
         self._connected_s.append(duration_s)
 
-    def snapshot(
-        self, now_s: float, url: str, population: Population, problems: tuple[str, ...]
-    ) -> ServerSnapshot:
-        """Return the figures of now; the rates are over the time since the call before."""
+    def look(self, now_s: float) -> None:
+        """Take the rates over the time since the call before."""
         period_s = now_s - self._last_time_s
         errors = self.errors.total()
-        snapshot = ServerSnapshot(
+        self.received.look(period_s)
+        self.sent.look(period_s)
+        self._error_rate = _rate(errors - self._last_errors, period_s)
+        self._last_errors, self._last_time_s = errors, now_s
+
+    def snapshot(
+        self, url: str, population: Population, problems: tuple[str, ...]
+    ) -> ServerSnapshot:
+        """Return the figures of now; the rates are those of the last look."""
+        return ServerSnapshot(
             url=url,
             senders=population.senders,
             receivers=population.receivers,
             away=population.away,
             connections=self.connections,
-            received=self.received.since_last(period_s),
-            sent=self.sent.since_last(period_s),
+            received=self.received.traffic,
+            sent=self.sent.traffic,
             errors=dict(self.errors),
-            error_rate=_rate(errors - self._last_errors, period_s),
+            error_rate=self._error_rate,
             sessions=population.sessions,
             ping_s=Quantiles.of(population.ping_s),
             setup_s=Quantiles.of(self._setup_s),
@@ -179,8 +197,6 @@ class ServerMetrics:
             refused=dict(self.refused),
             problems=problems,
         )
-        self._last_errors, self._last_time_s = errors, now_s
-        return snapshot
 
 
 def _rate(count: int, period_s: float) -> float:

@@ -99,11 +99,13 @@ class Process:
         self._keyboard = -1
         # Not `start_new_session`: a session gets its terminal by `setsid --ctty`.
         make_session = ['setsid', *(['--ctty'] if terminal else [])]
+        # What a script runs in its background, or by nohup, ignores these, and make keeps that.
+        heed_signals = ['env', '--default-signal=INT,HUP']
         source, sink = os.openpty() if terminal else os.pipe()
         if terminal:
             self._keyboard = source
         self._popen = subprocess.Popen(
-            [*make_session, *command],
+            [*make_session, *heed_signals, *command],
             stdin=sink if terminal else subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

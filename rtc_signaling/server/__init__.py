@@ -9,7 +9,6 @@ import logging
 import secrets
 import socket
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -18,7 +17,7 @@ from websockets.http11 import Response
 
 from rtc_signaling import messages
 from rtc_signaling.admission import Rules
-from rtc_signaling.auth import RECEIVER, Authenticator
+from rtc_signaling.auth import Authenticator
 from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import ClientConnection
 from rtc_signaling.core import SignalingCore
@@ -46,21 +45,16 @@ from rtc_signaling.metrics import ServerMetrics, ServerSnapshot
 from rtc_signaling.sdp import SdpKind, summarise
 from rtc_signaling.server.binding import listen_error
 from rtc_signaling.server.census import connection_of, population
+from rtc_signaling.server.figures import Figures
 from rtc_signaling.server.heartbeats import Heartbeats
 from rtc_signaling.server.outgoing import Outgoing
-from rtc_signaling.sessions import Client, CloseCode, PeerState
+from rtc_signaling.server.sockets import Sockets
+from rtc_signaling.sessions import Client, CloseCode
 from rtc_signaling.tls import TlsFiles, server_tls
 
 logger = logging.getLogger(__name__)
 
-SNAPSHOT_PERIOD_S = 1.0
 CLOSE_TIMEOUT_S = 1.0
-# Beyond the WebSockets: the page and its files, /healthz, and handshakes that are under way.
-OTHER_SOCKETS = 64
-# Of those one address may have so many, or as many as its connections may come at once.
-OPENING_SOCKETS = 32
-# The loop looked at its own clock so much later than it wanted to: it is overloaded.
-MAX_LAG_S = 1.0
 
 
 class SignalingServer:
@@ -87,7 +81,6 @@ class SignalingServer:
         on_snapshot: Callable[[ServerSnapshot], None] = lambda snapshot: None,
     ) -> None:
         self._config = config
-        self._on_snapshot = on_snapshot
         self._tls: TlsFiles | None = server_tls(config.tls_certificate, config.tls_key)
         self._core = SignalingCore(
             Rules.of(config),
@@ -101,10 +94,9 @@ class SignalingServer:
         self._decoder: Decoder[FromClient] = Decoder(FromClient)
         self._outgoing = Outgoing()
         self._heartbeats = Heartbeats(Rules.of(config).heartbeat_s)
-        self._sockets: set[ClientConnection] = set()
-        self._opening: Counter[str] = Counter()
+        self._sockets = Sockets(config)
         self._port = 0
-        self._lag_s = 0.0
+        self._figures = Figures(self._metrics, self.snapshot, on_snapshot)
         self._last = self.snapshot()
         self._handlers: dict[type[Message], Callable[..., None]] = {
             Authenticate: self.handle_authenticate,
@@ -127,8 +119,8 @@ class SignalingServer:
     @property
     def url(self) -> str:
         """The URL for clients, as far as the server knows it; without any token."""
-        scheme = 'wss' if self._tls else 'ws'
-        return f'{scheme}://{self._config.host}:{self._port}/'
+        scheme, host = 'wss' if self._tls else 'ws', self._config.host
+        return f'{scheme}://{f"[{host}]" if ":" in host else host}:{self._port}/'
 
     @property
     def clients(self) -> Mapping[str, Client]:
@@ -148,12 +140,12 @@ class SignalingServer:
             raise listen_error(self._config, error) from error
         self._port = next(iter(listener.sockets)).getsockname()[1]
         logger.info('bound on %s port %d', self._config.host, self._port)
-        ticker = asyncio.create_task(self._tick_periodically())
+        ticker = asyncio.create_task(self._figures.run(self._tick))
         try:
             yield self
         finally:
             listener.close(code=CloseCode.GOING_AWAY)
-            for connection in [*self._sockets]:
+            for connection in self._sockets:
                 if connection.client is None:  # websockets would wait for its handshake
                     connection.transport.abort()
             await listener.wait_closed()
@@ -167,21 +159,24 @@ class SignalingServer:
         self._core.rules = Rules.of(config)
         self._gate.reconfigure(config)
         self._flood.reconfigure(config)
+        self._sockets.reconfigure(config)
         for connection in self._sockets:
             if connection.client is not None:
                 connection.control_frames = self._flood.control_bucket()
 
     def snapshot(self) -> ServerSnapshot:
-        """Return the figures of now; rates are over the time since the last snapshot."""
+        """Return the figures of now; the rates in them are those of the last second."""
         self._last = self._metrics.snapshot(
-            time.monotonic(), self.url, population(self._core.clients.values()), self._problems()
+            self.url, population(self._core.clients.values()), self._problems()
         )
         return self._last
 
     def disconnect_all(self, reason: str) -> int:
         """Close every connection with 1001, and return how many there were."""
-        count = len(self._core.clients)
-        self._apply(self._core.disconnect_all(reason))
+        effects = self._core.disconnect_all(reason)
+        closing = [effect.link for effect in effects if isinstance(effect, Close)]
+        count = sum(connection_of(link).is_open for link in closing)
+        self._apply(effects)
         self.flush()
         return count
 
@@ -189,11 +184,7 @@ class SignalingServer:
 
     def socket_opened(self, connection: ClientConnection) -> bool:
         """Count a socket in; return whether there is room for it."""
-        self._sockets.add(connection)
-        self._opening[connection.address] += 1
-        most = self._config.max_connections + OTHER_SOCKETS
-        most_opening = max(OPENING_SOCKETS, self._config.connection_burst)
-        if len(self._sockets) <= most and self._opening[connection.address] <= most_opening:
+        if self._sockets.opened(connection):
             return True
         self._metrics.refused['too_many_sockets'] += 1
         text = f'refused a connection from {connection.address}: too many are open'
@@ -202,19 +193,9 @@ class SignalingServer:
 
     def socket_closed(self, connection: ClientConnection) -> None:
         """Count a socket out."""
-        self._sockets.discard(connection)
+        self._sockets.closed(connection)
         self._heartbeats.discard(connection)
         self._metrics.too_slow += connection.too_slow
-        self._opened(connection)
-
-    def _opened(self, connection: ClientConnection) -> None:
-        """Count a handshake as over, well or ill; once."""
-        if not connection.opening:
-            return
-        connection.opening = False
-        self._opening[connection.address] -= 1
-        if not self._opening[connection.address]:
-            del self._opening[connection.address]
 
     def receive(self, client: Client, text: str, size_bytes: int) -> None:
         """Take one message of a client."""
@@ -264,9 +245,10 @@ class SignalingServer:
 
     def handle_stats(self, client: Client, message: Stats, now_s: float) -> None:
         """Forward a receiver's report to its sender, and take the time of its set-up from it."""
-        self._apply(self._core.forward(client, message, now_s))
-        is_viewer = client.state is PeerState.READY and client.role == RECEIVER
-        if is_viewer and isinstance(message.setup_ms, float):
+        effects = self._core.forward(client, message, now_s)
+        self._apply(effects)
+        forwarded = any(isinstance(effect, Send) and effect.kind == 'stats' for effect in effects)
+        if forwarded and isinstance(message.setup_ms, float):
             self._metrics.connected(message.setup_ms / 1000)
 
     def handle_ping(self, client: Client, message: Ping, now_s: float) -> None:
@@ -329,7 +311,7 @@ class SignalingServer:
         self._metrics.connections += 1
         client, effects = self._core.connect(connection, wish, time.monotonic(), time.time())
         connection.client = client
-        self._opened(connection)
+        self._sockets.shook_hands(connection)
         connection.control_frames = self._flood.control_bucket()
         self._apply(effects)
         self.flush()
@@ -379,7 +361,7 @@ class SignalingServer:
                 client.state.value,
                 change.reason,
             )
-            self._on_snapshot(self._last)
+            self._figures.changed()
 
     def _note(self, client: Client, sdp: str, kind: SdpKind) -> None:
         if logger.isEnabledFor(logging.DEBUG):
@@ -387,22 +369,12 @@ class SignalingServer:
 
     # Figures.
 
-    async def _tick_periodically(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            wanted_s = loop.time() + SNAPSHOT_PERIOD_S
-            await asyncio.sleep(SNAPSHOT_PERIOD_S)
-            self._lag_s = loop.time() - wanted_s
-            self._apply(self._core.tick(time.monotonic(), time.time()))
-            self.flush()
-            if self._tls is not None:
-                self._tls.refresh()
-            self._on_snapshot(self.snapshot())
+    def _tick(self) -> None:
+        self._apply(self._core.tick(time.monotonic(), time.time()))
+        self.flush()
+        if self._tls is not None:
+            self._tls.refresh()
 
     def _problems(self) -> tuple[str, ...]:
-        problems = []
-        if self._lag_s > MAX_LAG_S:
-            problems.append(f'overloaded: the event loop was {self._lag_s:.1f} s late')
-        if self._tls is not None and self._tls.problem:
-            problems.append(self._tls.problem)
-        return tuple(problems)
+        problems = (self._figures.problem, self._tls.problem if self._tls is not None else '')
+        return tuple(problem for problem in problems if problem)

@@ -588,6 +588,44 @@ async def test_a_reader_that_stops_is_cut_off_and_the_others_go_on():
         assert (await other.receive())['sdpMid'] == 'last'
 
 
+async def test_a_client_that_was_away_for_long_gets_everything_at_once_and_stays():
+    async with (
+        serving(message_burst=10_000, byte_burst=1_000_000_000, resume_window_s=60.0) as server,
+        welcomed(server.port, role='sender', client_id='camera') as (sender, _),
+    ):
+        padding = 'x' * 60_000
+
+        async def send_candidates(first):
+            for number in range(first, first + 4):
+                await sender.send(
+                    type='ice_candidate', candidate=CANDIDATE, client_id='viewer',
+                    sdpMid=str(number), padding=padding, msg_id=str(number),
+                )  # fmt: skip
+                assert (await sender.expect('ack'))['msg_id'] == str(number)
+
+        async with welcomed(server.port, client_id='viewer') as (viewer, welcome):
+            await sender.expect('peer_joined')
+            await send_candidates(0)
+            for number in range(4):
+                assert (await viewer.receive())['sdpMid'] == str(number)
+            viewer.socket.transport.abort()
+            await until(lambda: server.snapshot().away == 1, 'the viewer away')
+        await send_candidates(4)
+        async with wire_client(server.port, auth='message') as viewer:
+            for connection in server._sockets:  # else the kernel takes it all
+                sock = connection.transport.get_extra_info('socket')
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            # Nothing of what was sent has been seen: all of it comes again, and what waited.
+            await viewer.send(
+                type='authenticate', token='', client_id='viewer', role='receiver',
+                resume_token=welcome['resume_token'], last_seq=0,
+            )  # fmt: skip
+            assert (await viewer.expect('connected'))['resumed']
+            for number in range(8):
+                assert (await viewer.receive())['sdpMid'] == str(number)
+        assert server.snapshot().too_slow == 0
+
+
 async def test_who_reads_nothing_and_sends_no_more_is_let_go():
     slow_socket = socket.socket()
     slow_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -666,7 +704,8 @@ async def test_snapshots_come_on_each_change():
     async with serving(on_snapshot=snapshots.append) as server:
         async with welcomed(server.port, role='sender'), welcomed(server.port) as (viewer, _):
             await until(
-                lambda: (snapshots[-1].senders, snapshots[-1].receivers) == (1, 1), 'both counted'
+                lambda: snapshots and (snapshots[-1].senders, snapshots[-1].receivers) == (1, 1),
+                'both counted',
             )
             await viewer.send(type='offer')
             await viewer.expect('error')
@@ -679,6 +718,69 @@ async def test_snapshots_come_on_each_change():
     assert last.errors == {'invalid_message': 1}
     # Two welcomes, peer_joined to the sender, the error; peer_left may find nobody to tell.
     assert sum(last.sent.messages.values()) in (4, 5)
+
+
+async def test_a_snapshot_of_a_change_has_what_changed():
+    snapshots = []
+    async with (
+        serving(on_snapshot=snapshots.append) as server,
+        welcomed(server.port, role='sender'),
+    ):
+        await until(lambda: snapshots, 'the first snapshot')
+        assert (snapshots[0].senders, snapshots[0].connections) == (1, 1)
+
+
+async def test_only_the_stats_that_are_passed_on_count_as_a_set_up():
+    async with (
+        serving(message_burst=5) as server,
+        welcomed(server.port, role='sender'),
+        welcomed(server.port) as (viewer, _),
+    ):
+        await viewer.send(type='offer', sdp=SDP)
+        await viewer.send(type='stats', setup_ms=120.0, msg_id='first')
+        await viewer.expect('ack')
+        # The same again is only acknowledged again; and one of a message too many is refused.
+        await viewer.send(type='stats', setup_ms=120.0, msg_id='first')
+        await viewer.expect('ack')
+        for _ in range(6):
+            await viewer.send(type='stats', setup_ms=120.0, msg_id='other', sender_id='who')
+            await viewer.expect('error')
+        assert server.snapshot().connected_s.count == 1
+
+
+async def test_a_disconnection_of_all_counts_the_connections():
+    async with (
+        serving(resume_window_s=60.0, tokens=TOKENS) as server,
+        welcomed(server.port, token=TOKENS.receiver) as (away, _),
+        welcomed(server.port, role='sender', token=TOKENS.sender) as (sender, _),
+        wire_client(server.port) as entering,
+    ):
+        away.socket.transport.abort()
+        await until(lambda: server.snapshot().away == 1, 'one away')
+        assert server.disconnect_all('a test asked for it') == 2
+        for client in (sender, entering):
+            assert (await client.closed())[0] == 1001
+
+
+@pytest.mark.parametrize(
+    ('host', 'url'), [('127.0.0.1', 'ws://127.0.0.1:'), ('::1', 'ws://[::1]:')]
+)
+async def test_the_url_names_the_address_as_a_url_does(host, url):
+    async with serving(host=host) as server:
+        assert server.url == f'{url}{server.port}/'
+
+
+async def test_a_silent_socket_holds_up_no_stop():
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(auth_timeout_s=60.0))
+        reader, writer = await asyncio.open_connection('127.0.0.1', server.port)
+        # The server takes connections in their order, so it has the silent one by now.
+        await http(server.port, 'GET /healthz HTTP/1.1')
+        async with asyncio.timeout(DEADLINE_S):
+            await stack.aclose()
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b''
+        writer.close()
 
 
 async def test_snapshots_come_each_second_too():

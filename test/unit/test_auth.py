@@ -22,6 +22,7 @@ from rtc_signaling.auth import (
     OpenAuthenticator,
     Principal,
     TokenAuthenticator,
+    Tokens,
 )
 from rtc_signaling.errors import ProtocolError, WrongTokenError
 
@@ -73,6 +74,16 @@ def test_both_tokens_are_compared_in_constant_time_whatever_was_shown(token, mon
     except ProtocolError:
         assert token == 'wrong'
     assert compared == [TOKENS.sender.encode(), TOKENS.receiver.encode()]
+
+
+def test_new_tokens_take_the_place_of_the_old():
+    authenticator = TokenAuthenticator(TOKENS)
+    authenticator.replace(Tokens(sender='s' * 16, receiver='r' * 16))
+    assert authenticator.authenticate('s' * 16).subject == 'sender'
+    assert authenticator.authenticate('r' * 16).subject == 'receiver'
+    for token in (TOKENS.sender, TOKENS.receiver):
+        with pytest.raises(ProtocolError):
+            authenticator.authenticate(token)
 
 
 def test_tokens_do_not_show_themselves():

@@ -14,7 +14,13 @@ import pytest
 
 from rtc_signaling.config import SenderConfig, ServerConfig, TestCameraConfig
 from rtc_signaling.errors import ConfigurationError
-from rtc_signaling.parameter import Parameter, from_values, parameter, parameters
+from rtc_signaling.parameter import (
+    Parameter,
+    from_values,
+    parameter,
+    parameters,
+    with_values,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (ServerConfig, SenderConfig, TestCameraConfig)
@@ -216,6 +222,30 @@ def test_a_bad_value_is_told_by_its_ros_name():
     with pytest.raises(ConfigurationError) as error:
         from_values(ServerConfig, {'auth.mode': 'open'})
     assert str(error.value) == "auth.mode = 'open': must be one of token, jwt, none"
+
+
+def test_live_values_change_a_configuration():
+    before = ServerConfig(port=0)
+    after = with_values(before, {'max_connections': 20, 'limits.message_rate': 5})
+    assert after == ServerConfig(port=0, max_connections=20, message_rate_hz=5.0)
+    assert before == ServerConfig(port=0)
+    assert with_values(before, {}) == before
+
+
+@pytest.mark.parametrize(
+    ('values', 'text'),
+    [
+        ({'port': 1}, 'port = 1: needs a restart: it is read when the node starts'),
+        ({'prot': 1}, 'prot = 1: there is no such parameter'),
+        ({'max_connections': 0}, 'max_connections = 0: must be at least 1 and at most 10000'),
+        # One bad value among good ones changes nothing.
+        ({'max_connections': 20, 'port': 1}, 'port = 1: needs a restart'),
+    ],
+)
+def test_what_cannot_be_changed_is_told_with_the_rule(values, text):
+    with pytest.raises(ConfigurationError) as error:
+        with_values(ServerConfig(), values)
+    assert str(error.value).startswith(text)
 
 
 def test_the_files_made_from_the_tables_are_up_to_date():

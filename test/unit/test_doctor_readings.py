@@ -15,7 +15,7 @@ def page(errors, refused, too_slow):
     metrics.refused.update(refused)
     metrics.too_slow = too_slow
     nobody = Population(0, 0, 0, {}, 0, ())
-    return prometheus_text(metrics.snapshot(1.0, 'ws://x/', nobody, ())).decode()
+    return prometheus_text(metrics.snapshot('ws://x/', nobody, ())).decode()
 
 
 def test_it_reads_what_the_server_writes():

@@ -164,6 +164,15 @@ def test_who_is_gone_is_forgotten():
     assert not flood._budgets
 
 
+def test_other_limits_hold_at_once_and_for_everybody_anew():
+    flood, one = guard(), client()
+    assert [flood.judge(one, 10, NOW_S) for _ in range(3)] == [None] * 3
+    assert flood.judge(one, 10, NOW_S) is not None
+    flood.reconfigure(ServerConfig(message_rate_hz=1.0, message_burst=5))
+    assert [flood.judge(one, 10, NOW_S) for _ in range(5)] == [None] * 5
+    assert flood.judge(one, 10, NOW_S).message.startswith('more than 1 messages')
+
+
 def test_control_frames_have_a_bucket_for_each_connection():
     flood = guard(control_rate_hz=5.0)
     bucket = flood.control_bucket()

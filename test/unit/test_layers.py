@@ -25,7 +25,8 @@ CORE = {
 }  # fmt: skip
 SHELLS = {
     'loop_thread', 'server', 'server.__main__', 'connection', 'gate', 'flood', 'tls', 'pages',
-    'server.binding', 'server.census', 'server.heartbeats', 'server.outgoing', 'client', 'tokens',
+    'server.binding', 'server.census', 'server.figures', 'server.heartbeats', 'server.outgoing',
+    'server.sockets', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
     'media.encoder', 'media.encoding', 'media.feed', 'media.mailbox', 'media.codecs',
     'media.video_file', 'media._aiortc', 'media.probe',

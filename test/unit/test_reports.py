@@ -157,6 +157,33 @@ def test_images_that_do_not_come_as_they_should_are_named(flow, config, level, w
     assert report.message.startswith(words)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'level', 'message'),
+    [
+        ({}, Level.OK, 'running: 1 robot(s), 2 viewer(s)'),
+        ({'senders': 0}, Level.WARN, 'running: no robot, 2 viewer(s)'),
+        ({'problems': ('overloaded', 'late')}, Level.ERROR, 'overloaded; late'),
+    ],
+)
+def test_the_servers_status_says_who_is_there(changes, level, message):
+    report = server_reports.status(dataclasses.replace(SERVER, **changes))
+    assert (report.level, report.message) == (level, message)
+
+
+def test_the_servers_status_has_its_figures_the_most_important_first():
+    snapshot = dataclasses.replace(
+        SERVER, received=Traffic({'offer': 3, 'ping': 4}, 900, 1.5, 300.0), errors={'timeout': 2},
+        refused={'origin': 5}, sessions={'stable': 1},
+    )  # fmt: skip
+    values = server_reports.status(snapshot).values
+    assert [key for key, _ in values[:4]] == ['senders', 'receivers', 'away', 'url']
+    figures = dict(values)
+    assert (figures['messages_received'], figures['messages_received_per_s']) == (7, 1.5)
+    assert (figures['errors'], figures['ping_p50_ms']) == (2, 10.0)
+    assert (figures['errors.timeout'], figures['refused.origin']) == (2, 5)
+    assert figures['sessions.stable'] == 1
+
+
 def test_a_status_tells_of_the_link_before_the_camera():
     silent = dataclasses.replace(FLOW, silence_s=9.0)
     lost = dataclasses.replace(SENDER, linked=False)

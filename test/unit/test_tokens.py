@@ -18,7 +18,7 @@ from fakes import TOKENS
 from rtc_signaling import tokens
 from rtc_signaling.auth import Tokens
 from rtc_signaling.errors import ConfigurationError
-from rtc_signaling.tokens import TokenReader, load, load_or_create, token_path
+from rtc_signaling.tokens import TokenReader, load, load_or_create, replace, token_path
 
 GOOD = {'sender': TOKENS.sender, 'receiver': TOKENS.receiver}
 
@@ -165,6 +165,35 @@ def test_no_token_is_ever_logged(path, caplog):
 
 
 # Reading it again and again.
+
+
+def test_a_replaced_file_is_whole_and_for_its_owner_alone(path, caplog):
+    write(path, mode=0o644)
+    caplog.set_level(logging.INFO)
+    made = replace(path)
+    assert load(path) == made
+    assert made.sender != made.receiver
+    assert not {made.sender, made.receiver} & {TOKENS.sender, TOKENS.receiver}
+    assert mode(path) == 0o600
+    assert os.listdir(path.parent) == ['tokens.json']
+    assert caplog.messages == [f'put new access tokens into {path}']
+
+
+def test_a_link_to_the_file_stays_one(path, tmp_path):
+    write(path)
+    link = tmp_path / 'link.json'
+    link.symlink_to(path)
+    made = replace(link)
+    assert link.is_symlink()
+    assert load(path) == made
+
+
+def test_a_file_that_cannot_be_replaced_stays(tmp_path):
+    nowhere = tmp_path / 'nowhere' / 'tokens.json'
+    with pytest.raises(ConfigurationError) as error:
+        replace(nowhere)
+    assert (error.value.name, error.value.value) == ('auth.token_file', str(nowhere))
+    assert error.value.rule.startswith('cannot be written: ')
 
 
 def test_a_reader_takes_up_a_new_token(path):
