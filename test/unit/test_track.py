@@ -131,7 +131,7 @@ async def test_all_viewers_of_a_codec_get_the_packets_of_one_encoder(converted):
             packets = [await viewer.packet() for viewer in viewers]
             assert len({id(packet) for packet in packets}) == 1
         assert len(converted) == 3
-        assert camera.counts.shown == 3
+        await until(lambda: camera.counts.shown == 3, 'counted')
         [figures] = camera.encoders
         assert (figures.codec, figures.encoder, figures.note) == ('h264', 'libx264', '')
         assert (figures.viewers, figures.key_frames) == (3, 1)
