@@ -135,7 +135,7 @@ def test_the_bitrate_is_kept(name):
 @pytest.mark.parametrize('fps', [10, 60])
 def test_the_bitrate_is_kept_at_other_rates_than_30_hz(name, fps):
     packets = encoded(Encoder(name, 320, 240, 500_000), 240, fps)
-    assert kbit_per_s(packets[60:], fps) == pytest.approx(500, rel=0.25)
+    assert 350 < kbit_per_s(packets[60:], fps) < 600
 
 
 def test_x264_takes_up_another_bitrate_while_it_runs_without_a_key_frame():
