@@ -335,6 +335,40 @@ class SenderConfig:
         choices=('grey', 'turbo'),
         live=True,
     )
+    codec_preference: tuple[str, ...] = parameter(
+        ('h264', 'vp8'),
+        'Video codecs, the preferred one first; a viewer gets the first that it has',
+        name='codec_preference',
+        choices=('h264', 'vp8'),
+    )
+    bitrate_bps: int = parameter(
+        2_500_000,
+        'Bits per second of the video, in bit/s; each viewer gets the same stream',
+        name='bitrate',
+        minimum=50_000,
+        maximum=100_000_000,
+        live=True,
+    )
+    key_frame_interval_s: float = parameter(
+        0.0,
+        'Longest time without a key frame, in s; 0: only when a viewer needs one',
+        name='key_frame_interval',
+        minimum=0.0,
+        maximum=3600.0,
+        live=True,
+    )
+    encoder: str = parameter(
+        'auto',
+        "FFmpeg's H.264 encoder, such as libx264 or h264_nvenc; auto: hardware if it works",
+        name='encoder',
+        pattern=re.compile(r'auto|lib[a-z0-9]+|h264_[a-z0-9]+'),
+    )
+    encoder_preset: str = parameter(
+        '',
+        "The H.264 encoder's preset, such as veryfast; empty: what docs/media.md says",
+        name='encoder_preset',
+        pattern=re.compile(r'[A-Za-z0-9_-]+'),
+    )
     expected_rate_hz: float = parameter(
         0.0,
         'Images per second that the camera should give, in Hz; fewer are a warning; 0: unknown',

@@ -233,6 +233,81 @@ class SenderMeter:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureAges:
+    """Hold how old the last pictures were at each step, in s since their images were taken.
+
+    Attributes:
+        arrived: When the image came from ROS.
+        begun: When its encoding began.
+        encoded: When its packet was ready.
+        sent: When its last packet was on its way, over all viewers.
+    """
+
+    arrived: Quantiles = Quantiles()
+    begun: Quantiles = Quantiles()
+    encoded: Quantiles = Quantiles()
+    sent: Quantiles = Quantiles()
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFigures:
+    """Hold how the encoder of one codec does; the counts are since the start.
+
+    Attributes:
+        codec: 'h264' or 'vp8'.
+        encoder: FFmpeg's name of the encoder that runs, or ran last.
+        note: Why it is not the wished one; '' if it is.
+        viewers: Viewers that its pictures go to.
+        key_frames: Key frames that it made.
+        encode_s: How long a picture takes, from its conversion to its packet.
+    """
+
+    codec: str
+    encoder: str
+    note: str
+    viewers: int
+    key_frames: int
+    encode_s: Quantiles
+
+
+class PictureMeter:
+    """Keep the ages of the last pictures at each step; one thread."""
+
+    def __init__(self) -> None:
+        self._arrived_s: deque[float] = deque(maxlen=SAMPLES)
+        self._begun_s: deque[float] = deque(maxlen=SAMPLES)
+        self._encoded_s: deque[float] = deque(maxlen=SAMPLES)
+        self._sent_s: deque[float] = deque(maxlen=SAMPLES)
+        self._encode_s: dict[str, deque[float]] = {}
+
+    def encoded(self, codec: str, arrived_s: float, begun_s: float, encoded_s: float) -> None:
+        """Add a picture, by how old it was at each step."""
+        self._arrived_s.append(arrived_s)
+        self._begun_s.append(begun_s)
+        self._encoded_s.append(encoded_s)
+        samples = self._encode_s.setdefault(codec, deque(maxlen=SAMPLES))
+        samples.append(encoded_s - begun_s)
+
+    def sent(self, age_s: float) -> None:
+        """Add a picture that went to a viewer, by how old it was."""
+        self._sent_s.append(age_s)
+
+    @property
+    def ages(self) -> PictureAges:
+        """The quantiles of now."""
+        return PictureAges(
+            Quantiles.of(self._arrived_s),
+            Quantiles.of(self._begun_s),
+            Quantiles.of(self._encoded_s),
+            Quantiles.of(self._sent_s),
+        )
+
+    def encode_s(self, codec: str) -> Quantiles:
+        """Return how long the pictures of a codec took."""
+        return Quantiles.of(self._encode_s.get(codec, ()))
+
+
+@dataclass(frozen=True, slots=True)
 class ViewerFigures:
     """Hold how one viewer's video is; None is what it has not reported.
 
@@ -272,13 +347,18 @@ class SenderSnapshot:
         images_received: Images that came from ROS.
         images_replaced: Images that a newer one replaced before they were looked at.
         images_bad: Images that could not be converted.
-        pictures_shown: Pictures that went to the viewers' tracks.
+        pictures_shown: Pictures that were encoded for viewers, each counted once.
         last_error: What is wrong with the images, or ''.
         enabled: Whether the camera is switched on.
         fps: Pictures per second that went to the viewers' tracks.
         bitrate_bps: Bits per second that go to all viewers.
         drop_rate: Share of the last images that were replaced before they were looked at.
         viewer_figures: Of each viewer.
+        pictures_dropped: Pictures that single viewers missed because they were slow.
+        encoder_error: What is wrong with the encoder, or ''.
+        encoder_failures: Pictures that an encoder failed at.
+        encoders: Of each codec that is or was sent.
+        ages: How old the pictures are at each step.
     """
 
     server_url: str
@@ -296,6 +376,11 @@ class SenderSnapshot:
     bitrate_bps: float = 0.0
     drop_rate: float = 0.0
     viewer_figures: tuple[ViewerFigures, ...] = ()
+    pictures_dropped: int = 0
+    encoder_error: str = ''
+    encoder_failures: int = 0
+    encoders: tuple[EncoderFigures, ...] = ()
+    ages: PictureAges = PictureAges()
 
     @property
     def latency_s(self) -> float | None:

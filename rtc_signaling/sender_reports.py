@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtc_signaling.config import SenderConfig
 from rtc_signaling.image_flow import ImageFlow, judge
-from rtc_signaling.metrics import SenderSnapshot, ViewerFigures
+from rtc_signaling.metrics import EncoderFigures, PictureAges, SenderSnapshot, ViewerFigures
 from rtc_signaling.report import Finding, Level, Report, worst
 
 # A camera that gives nearly what is expected of it is well.
@@ -41,6 +41,8 @@ def status(snapshot: SenderSnapshot, flow: ImageFlow, seen: str, config: SenderC
         ('images_replaced', snapshot.images_replaced),
         ('images_bad', snapshot.images_bad),
         ('pictures_shown', snapshot.pictures_shown),
+        ('pictures_dropped', snapshot.pictures_dropped),
+        ('encoders', ', '.join(f'{e.codec} by {e.encoder}' for e in snapshot.encoders)),
         ('last_error', snapshot.last_error),
         ('server_url', snapshot.server_url),
     )
@@ -51,7 +53,7 @@ def diagnostics(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig)
     """Return the parts for /diagnostics (REP 107), judged by the thresholds of `config`."""
     return [
         _camera(snapshot, flow, config),
-        _encoder(snapshot),
+        _encoder(snapshot, flow, config),
         _link(snapshot),
         *(_viewer(figures, config) for figures in snapshot.viewer_figures),
     ]
@@ -99,11 +101,25 @@ def _camera(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig) -> 
     return Report('camera', level, message, values)
 
 
-def _encoder(snapshot: SenderSnapshot) -> Report:
+def _encoder(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig) -> Report:
     findings: list[Finding] = []
+    if snapshot.encoder_error:
+        findings.append((Level.ERROR, snapshot.encoder_error))
     if snapshot.drop_rate > DROP_TOLERANCE:
         share = f'{snapshot.drop_rate:.0%} of the images'
         findings.append((Level.WARN, f'too slow: {share} were replaced before they were sent'))
+    running = [figures for figures in snapshot.encoders if figures.viewers]
+    # One codec is encoded after the other.
+    spent_s = sum(figures.encode_s.p50 for figures in running)
+    rate_hz = min(flow.received_hz, config.max_fps or flow.received_hz)
+    if spent_s * rate_hz > 1.0:
+        text = f'over budget: a picture takes {spent_s * 1000:.0f} ms, at {rate_hz:.0f} Hz'
+        findings.append((Level.WARN, text))
+    findings += [
+        (Level.WARN, f'{figures.note}; {figures.encoder} is used')
+        for figures in running
+        if figures.note
+    ]
     level, message = worst(
         findings, f'{snapshot.fps:.1f} pictures a second' if snapshot.viewers else 'nobody watches'
     )
@@ -113,8 +129,39 @@ def _encoder(snapshot: SenderSnapshot) -> Report:
         ('replaced_share', snapshot.drop_rate),
         ('images_replaced', snapshot.images_replaced),
         ('pictures_shown', snapshot.pictures_shown),
+        ('pictures_dropped', snapshot.pictures_dropped),
+        ('encoder_failures', snapshot.encoder_failures),
+        *_ages(snapshot.ages),
+        *(pair for figures in snapshot.encoders for pair in _encoder_values(figures)),
     )
     return Report('encoder', level, message, values)
+
+
+def _ages(ages: PictureAges) -> tuple[tuple[str, object], ...]:
+    """Return how old pictures were at each step, in ms; nothing where nothing was sent."""
+    steps = (
+        ('arrived', ages.arrived),
+        ('encode_begun', ages.begun),
+        ('encoded', ages.encoded),
+        ('sent', ages.sent),
+    )
+    return tuple(
+        (f'age_{step}_ms_{name}', value * 1000)
+        for step, quantiles in steps
+        if quantiles.count
+        for name, value in (('p50', quantiles.p50), ('p95', quantiles.p95))
+    )
+
+
+def _encoder_values(figures: EncoderFigures) -> tuple[tuple[str, object], ...]:
+    codec = figures.codec
+    return (
+        (f'{codec}_encoder', figures.encoder),
+        (f'{codec}_viewers', figures.viewers),
+        (f'{codec}_key_frames', figures.key_frames),
+        (f'{codec}_encode_ms_p50', figures.encode_s.p50 * 1000),
+        (f'{codec}_encode_ms_p95', figures.encode_s.p95 * 1000),
+    )
 
 
 def _link(snapshot: SenderSnapshot) -> Report:

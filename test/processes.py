@@ -260,10 +260,6 @@ class Stack:
         if 'signaling_server' in names:
             self._running['signaling_server'].wait_for_output('open http://')
 
-    def set(self, name: str, *settings: str) -> None:
-        """Set parameters, `NAME:=VALUE`, for the next starts of a node."""
-        self._parameters[name] += settings
-
     def process(self, name: str) -> Process:
         return self._running[name]
 

@@ -6,20 +6,20 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from aiortc import (
     RTCConfiguration,
     RTCIceServer,
     RTCPeerConnection,
-    RTCRtpSender,
     RTCSessionDescription,
 )
 from aiortc.sdp import candidate_from_sdp
 from msgspec import UNSET, UnsetType
 
-from rtc_signaling.media._aiortc import force_key_frame
+from rtc_signaling.media._aiortc import watch_feedback
+from rtc_signaling.media.codecs import negotiated, preferences
 from rtc_signaling.media.timing_channel import TimingChannel
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import Answer, IceCandidate, Message, Offer, Stats
@@ -60,6 +60,7 @@ class ViewerPeer:
         send: Sends a message to the viewer.
         timeout_s: Receiver reports missing for so long, while packets go out, mean it is gone.
         now_ns: Returns the time of the clock that stamps are of, in ns; None if that is simulated.
+        codecs: The codecs that may be used, the preferred one first; empty for all.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ViewerPeer:
         timeout_s: float,
         *,
         now_ns: Callable[[], int | None],
+        codecs: Sequence[str] = (),
     ) -> None:
         self.client_id = client_id
         self.offer_id: str | UnsetType = UNSET
@@ -82,9 +84,12 @@ class ViewerPeer:
         self._track = camera.add_track()
         self._stats = Stats()
         self._bitrate_bps = 0.0
-        self._add_track()
-        sender = self._connection.getSenders()[0]
-        self._timing = TimingChannel(self._connection, sender, camera.stamps, now_ns, client_id)
+        transceiver = self._connection.addTransceiver(self._track, direction='sendonly')
+        transceiver.setCodecPreferences(preferences(codecs))
+        self._feedback = watch_feedback(transceiver.sender, self._track.request_key_frame)
+        self._timing = TimingChannel(
+            self._connection, transceiver.sender, camera.stamps, now_ns, client_id
+        )
 
     @property
     def connection_state(self) -> str:
@@ -101,7 +106,7 @@ class ViewerPeer:
             state=self.connection_state,
             bitrate_bps=self._bitrate_bps,
             fps=_known(stats.fps),
-            loss=_known(stats.loss),
+            loss=self._feedback.loss if stats.loss is UNSET else float(stats.loss),
             freezes=_known(stats.freezes),
             rtt_s=None if rtt_ms is None else rtt_ms / 1000,
             latency_s=None if latency_ms is None else latency_ms / 1000,
@@ -113,8 +118,8 @@ class ViewerPeer:
         self._stats = stats
 
     def request_key_frame(self) -> None:
-        """Have the next picture be a key frame."""
-        force_key_frame(self._connection.getSenders()[0])
+        """Have a key frame come soon."""
+        self._track.request_key_frame()
 
     def put(self, message: Offer | IceCandidate) -> None:
         """Leave a message of the viewer's; one too many is dropped, with a warning."""
@@ -144,12 +149,6 @@ class ViewerPeer:
             self._camera.remove_track(self._track)
             await self._connection.close()
 
-    def _add_track(self) -> None:
-        transceiver = self._connection.addTransceiver(self._track, direction='sendonly')
-        codecs = RTCRtpSender.getCapabilities('video').codecs
-        # VP8 before H.264: as aiortc sets the encoders up it costs a third of the CPU.
-        transceiver.setCodecPreferences(sorted(codecs, key=lambda codec: codec.name == 'H264'))
-
     async def _work(self) -> str:
         while True:
             message = await self._inbox.get()
@@ -163,7 +162,9 @@ class ViewerPeer:
         sdp = _END_OF_CANDIDATES.sub('', offer.sdp)
         await connection.setRemoteDescription(RTCSessionDescription(sdp, 'offer'))
         self._timing.guard()
-        await connection.setLocalDescription(await connection.createAnswer())
+        description = await connection.createAnswer()
+        self._track.codec = negotiated(description.sdp) or ''
+        await connection.setLocalDescription(description)
         # aiortc gathers before it returns: the answer carries all of its candidates.
         answer = Answer(
             sdp=connection.localDescription.sdp,

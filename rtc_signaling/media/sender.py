@@ -18,6 +18,7 @@ from rtc_signaling.client import SignalingClient
 from rtc_signaling.config import SenderConfig
 from rtc_signaling.errors import ConnectionFailedError, ProtocolError, RefusedError
 from rtc_signaling.media._aiortc import offer_addresses
+from rtc_signaling.media.encoding import EncodingSettings
 from rtc_signaling.media.peer import ViewerPeer
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import (
@@ -89,6 +90,7 @@ class CameraSender:
         self._refusal = ''
         self._enabled = config.enabled
         self._meter = SenderMeter()
+        self._configure_camera()
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator[CameraSender]:
@@ -122,9 +124,21 @@ class CameraSender:
     def reconfigure(self, config: SenderConfig) -> None:
         """Take up the parameters that are live; what is read at the start stays."""
         self._config = config
-        self._camera.pacer.max_fps = config.max_fps
+        self._configure_camera()
         for peer in self._peers.values():
             peer.timeout_s = config.viewer_timeout_s
+
+    def _configure_camera(self) -> None:
+        config = self._config
+        self._camera.pacer.max_fps = config.max_fps
+        self._camera.configure(
+            EncodingSettings(
+                config.encoder,
+                config.encoder_preset,
+                config.bitrate_bps,
+                config.key_frame_interval_s,
+            )
+        )
 
     def set_enabled(self, enabled: bool) -> int:
         """Switch the camera on or off; return how many viewers were let go."""
@@ -137,7 +151,7 @@ class CameraSender:
         return len(let_go)
 
     def request_key_frame(self) -> int:
-        """Send every viewer a key frame next; return how many viewers there are."""
+        """Send every viewer a key frame soon; return how many viewers there are."""
         for peer in self._peers.values():
             peer.request_key_frame()
         return len(self._peers)
@@ -163,6 +177,11 @@ class CameraSender:
             bitrate_bps=sum(figures.bitrate_bps for figures in viewers),
             drop_rate=self._meter.drop_rate,
             viewer_figures=viewers,
+            pictures_dropped=counts.dropped,
+            encoder_error=self._camera.encoder_error,
+            encoder_failures=counts.failed,
+            encoders=self._camera.encoders,
+            ages=self._camera.ages,
         )
 
     async def _talk(self) -> None:
@@ -239,6 +258,7 @@ class CameraSender:
             self._send_to_viewer,
             self._config.viewer_timeout_s,
             now_ns=self._now_ns,
+            codecs=self._config.codec_preference,
         )
         peer.put(offer)
         self._peers[client_id] = peer

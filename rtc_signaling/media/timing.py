@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 VIDEO_CLOCK_HZ = 90_000
 # A stamp this far from the one before is a jump of the clock or a camera that was away.
 MAX_STEP_NS = 5_000_000_000
@@ -36,6 +38,23 @@ class RtpClock:
         self._last_arrival_ns = arrival_ns
         self._elapsed_ns += step_ns
         return self._elapsed_ns * VIDEO_CLOCK_HZ // 1_000_000_000
+
+
+# Rates that encoders are told, in Hz: those that cameras have.
+USUAL_RATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 90, 120, 240)
+ASSUMED_RATE = 30
+
+
+def usual_rate(steps: Sequence[int]) -> int:
+    """Return the usual rate that pictures with these steps of RTP time hardly exceed, in Hz.
+
+    Args:
+        steps: In 1/90000 s; the median counts.
+    """
+    if len(steps) < 2:
+        return ASSUMED_RATE
+    rate_hz = VIDEO_CLOCK_HZ / max(sorted(steps)[len(steps) // 2], 1)
+    return next((usual for usual in USUAL_RATES if rate_hz <= 1.1 * usual), USUAL_RATES[-1])
 
 
 class Pacer:

@@ -1,195 +1,196 @@
-"""From camera images to all viewers' tracks: the latest image wins, nothing queues."""
+"""From camera images to all viewers' tracks: encoded once, the latest wins, nothing queues."""
 
 from __future__ import annotations
 
 import asyncio
-import fractions
-import logging
-import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import av
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-
-from rtc_signaling.errors import MediaError
 from rtc_signaling.media.clock_sync import StampTable
-from rtc_signaling.media.frames import Pixels, to_i420
-from rtc_signaling.media.timing import VIDEO_CLOCK_HZ, Pacer, RtpClock
+from rtc_signaling.media.encoder import CODECS
+from rtc_signaling.media.encoding import Arrival, Convert, Encoding, EncodingSettings
+from rtc_signaling.media.feed import CameraTrack, Encoded, Feed, Times
+from rtc_signaling.media.frames import to_i420
+from rtc_signaling.media.timing import Pacer
+from rtc_signaling.metrics import EncoderFigures, PictureAges, PictureMeter
 
-logger = logging.getLogger(__name__)
-
-_TIME_BASE = fractions.Fraction(1, VIDEO_CLOCK_HZ)
-
-
-class Picture(NamedTuple):
-    """Hold one converted image.
-
-    Attributes:
-        i420: Planar I420, uint8, shape (height * 3 // 2, width); never written to again.
-        pts: RTP time, in 1/90000 s.
-    """
-
-    i420: Pixels
-    pts: int
+# An encoder that hangs does not keep the process from ending.
+JOIN_TIMEOUT_S = 1.0
 
 
-class CameraTrack(MediaStreamTrack):
-    """Be one viewer's video track: a slot for the latest picture.
-
-    A viewer whose encoder is slower than the camera skips pictures; it never holds up others.
-    """
-
-    kind = 'video'
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._picture: Picture | None = None
-        self._arrived = asyncio.Event()
-
-    def show(self, picture: Picture) -> None:
-        """Put a picture into the slot, in place of an older one; in the loop."""
-        self._picture = picture
-        self._arrived.set()
-
-    async def recv(self) -> av.VideoFrame:
-        """Return the next picture; called by aiortc.
-
-        Raises:
-            MediaStreamError: The track was stopped.
-        """
-        if self.readyState != 'live':
-            raise MediaStreamError
-        await self._arrived.wait()
-        self._arrived.clear()
-        picture, self._picture = self._picture, None
-        if picture is None:
-            raise MediaStreamError
-        # A frame object of its own for each viewer: encoders write to its attributes. The pixels
-        # are shared, and nobody writes to those.
-        frame = av.VideoFrame.from_numpy_buffer(picture.i420, format='yuv420p')
-        frame.pts = picture.pts
-        frame.time_base = _TIME_BASE
-        return frame
-
-    def stop(self) -> None:
-        """End the track; a waiting `recv` raises."""
-        super().stop()
-        self._picture = None
-        self._arrived.set()
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CameraCounts:
-    """Count what happened to images; written in one thread each, read anywhere.
+    """Hold what happened to images, since the start.
 
     Attributes:
         received: Images that came from ROS.
         replaced: Images that a newer one replaced before they were looked at.
         bad: Images that could not be converted.
-        shown: Pictures that went to the viewers' tracks.
+        failed: Pictures that an encoder failed at.
+        shown: Pictures that were encoded for viewers, each counted once.
+        dropped: Pictures that single viewers missed because they were slow.
     """
 
-    received: int = 0
-    replaced: int = 0
-    bad: int = 0
-    shown: int = 0
+    received: int
+    replaced: int
+    bad: int
+    failed: int
+    shown: int
+    dropped: int
 
 
 class Camera:
     """Take images from the executor's thread and show them on the viewers' tracks.
 
-    Between the threads there is one slot: when a new image comes before the last was taken, the
-    last is dropped. Images are converted off the loop, once for all viewers, and only if there
-    are viewers.
+    The executor leaves an image in a mailbox with one slot; the encoder thread takes the latest,
+    converts it, encodes it once for each codec that viewers take, and hands the packets to the
+    loop, which gives them to the viewers' tracks. Nobody waits for anybody: an image that comes
+    before the last was taken replaces it, none is taken before the loop has the last packets, and
+    a viewer that is not ready misses pictures. Without a connected viewer nothing is converted.
 
     Args:
-        convert: Makes I420 of an image, or raises MediaError; called off the loop.
-
-    Attributes:
-        counts: What happened to images.
-        last_error: What is wrong with the images, or ''.
-        pacer: Chooses the images to send.
-        stamps: The header stamps of the last images, by RTP time.
+        convert: Makes I420 of an image, in the array that it is given if that fits, or raises
+            MediaError; called in the encoder thread.
     """
 
-    def __init__(self, convert: Callable[[Any], Pixels] = to_i420) -> None:
-        self._convert = convert
-        self.counts = CameraCounts()
-        self.last_error = ''
-        self.pacer = Pacer()
-        self.stamps = StampTable()
-        self._clock = RtpClock()
+    def __init__(self, convert: Convert = to_i420) -> None:
+        self._received = 0
+        self._replaced = 0
+        self._dropped = 0
+        self._feeds = {codec: Feed(codec) for codec in CODECS}
         self._tracks: set[CameraTrack] = set()
-        self._lock = threading.Lock()
-        self._waiting: tuple[Any, int, int] | None = None
+        self._encoding = Encoding(convert, tuple(self._feeds.values()), self._hand_over)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._arrived = asyncio.Event()
+        self._meter = PictureMeter()
 
-    def put(self, image: Any, stamp_ns: int) -> None:
+    @property
+    def pacer(self) -> Pacer:
+        """Which images are taken, if there are more than are wanted."""
+        return self._encoding.pacer
+
+    @property
+    def stamps(self) -> StampTable:
+        """The header stamps of the last images, by RTP time."""
+        return self._encoding.stamps
+
+    @property
+    def counts(self) -> CameraCounts:
+        """What happened to images, as of now."""
+        work = self._encoding.counts
+        return CameraCounts(
+            received=self._received,
+            replaced=self._replaced,
+            bad=work.bad,
+            failed=work.failed,
+            shown=work.encoded,
+            dropped=self._dropped + sum(track.dropped for track in self._tracks),
+        )
+
+    @property
+    def last_error(self) -> str:
+        """What is wrong with the images now, or ''."""
+        return self._encoding.last_error
+
+    @property
+    def encoder_error(self) -> str:
+        """What is wrong with an encoder now, or ''."""
+        return self._encoding.encoder_error
+
+    @property
+    def ages(self) -> PictureAges:
+        """How old the last pictures were at each step; in the loop."""
+        return self._meter.ages
+
+    @property
+    def encoders(self) -> tuple[EncoderFigures, ...]:
+        """The figures of each codec that was ever sent; in the loop."""
+        return tuple(
+            EncoderFigures(
+                codec=feed.codec,
+                encoder=feed.encoder,
+                note=self._encoding.notes[feed.codec],
+                viewers=len(feed.tracks),
+                key_frames=feed.key_frames,
+                encode_s=self._meter.encode_s(feed.codec),
+            )
+            for feed in self._feeds.values()
+            if feed.encoder
+        )
+
+    def configure(self, settings: EncodingSettings) -> None:
+        """Take up other settings; any thread. The bitrate and the interval change at once."""
+        self._encoding.settings = settings
+
+    def put(self, image: Any, stamp_ns: int, age_s: float | None = None) -> None:
         """Leave an image; called on the executor's thread. It must not be changed any more.
 
         Args:
             image: What `convert` takes: a sensor_msgs/Image, for `to_i420`.
             stamp_ns: Its header stamp, in ns.
+            age_s: How old it is by its stamp, in s; None if that is not known.
         """
-        with self._lock:
-            self.counts.received += 1
-            replaced = self._waiting is not None
-            self.counts.replaced += replaced
-            self._waiting = (image, stamp_ns, time.monotonic_ns())
-            if not replaced and self._loop is not None:
-                self._loop.call_soon_threadsafe(self._arrived.set)
+        self._received += 1
+        age_ns = 0 if age_s is None else int(age_s * 1e9)
+        arrival = Arrival(image, stamp_ns, time.monotonic_ns(), age_ns)
+        self._replaced += self._encoding.put(arrival)
 
     def add_track(self) -> CameraTrack:
-        """Return a new track for one viewer; in the loop."""
-        track = CameraTrack()
+        """Return a new track for one viewer; in the loop. Set its codec before it is read."""
+        track = CameraTrack(self._begin, self._on_sent)
         self._tracks.add(track)
         return track
 
     def remove_track(self, track: CameraTrack) -> None:
         """Stop a viewer's track; in the loop."""
-        self._tracks.discard(track)
+        if track in self._tracks:
+            self._tracks.discard(track)
+            self._dropped += track.dropped
+        for feed in self._feeds.values():
+            feed.tracks.discard(track)
         track.stop()
 
     async def run(self) -> None:
-        """Show images until cancelled; in the loop."""
-        with self._lock:
-            self._loop = asyncio.get_running_loop()
-        # An image may wait already, and of one that takes its place nobody is told.
-        self._arrived.set()
+        """Encode and show images until cancelled; in the loop, once.
+
+        Raises:
+            Exception: The encoder thread died of a fault in this program.
+        """
+        self._loop = asyncio.get_running_loop()
+        executor = ThreadPoolExecutor(1, 'encoder')
+        work = executor.submit(self._encoding.run)
+        executor.shutdown(wait=False)
+        ended = asyncio.wrap_future(work)
         try:
-            while True:
-                await self._arrived.wait()
-                self._arrived.clear()
-                with self._lock:
-                    waiting, self._waiting = self._waiting, None
-                if waiting is not None:
-                    await self._show(*waiting)
+            await asyncio.shield(ended)
         finally:
-            with self._lock:
-                self._loop = None
+            self._encoding.stop()
+            # It may be in the middle of a picture, whose packet still goes to this loop.
+            await asyncio.wait({ended}, timeout=JOIN_TIMEOUT_S)
 
-    async def _show(self, image: Any, stamp_ns: int, arrival_ns: int) -> None:
-        pts = self._clock.pts(stamp_ns, arrival_ns)
-        self.stamps.note(pts, stamp_ns)
-        if not self._tracks or not self.pacer.admits(arrival_ns):
-            return
-        try:
-            i420 = await asyncio.to_thread(self._convert, image)
-        except MediaError as error:
-            self._reject(str(error))
-            return
-        self.last_error = ''
-        self.counts.shown += 1
-        picture = Picture(i420, pts)
-        for track in self._tracks:
-            track.show(picture)
+    def _begin(self, track: CameraTrack) -> None:
+        """Have a viewer that is connected take pictures."""
+        feed = self._feeds.get(track.codec)
+        if feed is not None and track in self._tracks:
+            feed.tracks.add(track)
+            track.attach(feed)
 
-    def _reject(self, text: str) -> None:
-        self.counts.bad += 1
-        if text != self.last_error:
-            logger.error('%s; the image is skipped, and others like it silently', text)
-        self.last_error = text
+    def _hand_over(self, feed: Feed, encoded: Encoded, encoder: str) -> None:
+        """Bring a packet to the loop; in the encoder thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._deliver, feed, encoded, encoder)
+
+    def _deliver(self, feed: Feed, encoded: Encoded, encoder: str) -> None:
+        self._encoding.delivered()
+        feed.deliver(encoded, encoder)
+        times = encoded.times
+        self._meter.encoded(
+            feed.codec,
+            arrived_s=(times.arrived - times.taken) / 1e9,
+            begun_s=(times.begun - times.taken) / 1e9,
+            encoded_s=(times.encoded - times.taken) / 1e9,
+        )
+
+    def _on_sent(self, times: Times) -> None:
+        self._meter.sent((time.monotonic_ns() - times.taken) / 1e9)

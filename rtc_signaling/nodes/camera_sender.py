@@ -79,7 +79,8 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         return None if clock.ros_time_is_active else int(clock.now().nanoseconds)
 
     def _on_image(self, image: AnyImage, stamp_ns: int) -> None:
-        self._camera.put(image, stamp_ns)
+        now_ns = self.node.get_clock().now().nanoseconds
+        self._camera.put(image, stamp_ns, (now_ns - stamp_ns) / 1e9 if stamp_ns else None)
         if isinstance(image, Image):
             seen, encoding = f'{image.width}x{image.height} {image.encoding}', image.encoding
         else:

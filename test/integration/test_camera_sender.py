@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import json
 import logging
@@ -18,6 +19,10 @@ from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.errors import RefusedError
 from rtc_signaling.ice import IceManager
 from rtc_signaling.media import peer
+from rtc_signaling.media.codecs import preferences
+from rtc_signaling.media.feed import ON_ITS_WAY_S
+from rtc_signaling.media.key_frames import SHARED_PERIOD_S
+from rtc_signaling.media.scene import read_index
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.sdp import SdpManager
@@ -53,16 +58,21 @@ class Sending:
     def __init__(self):
         self.camera = Camera()
         self.snapshots = []
+        self.size = (320, 240)
 
     @property
     def now(self):
         return self.snapshots[-1]
 
+    @property
+    def key_frames(self):
+        return sum(figures.key_frames for figures in self.camera.encoders)
+
     async def film(self):
         """Be the driver: an image of the scene, 30 times a second."""
         index = 0
         while True:
-            self.camera.put(scene_image(index), index * 33_333_333)
+            self.camera.put(scene_image(index, *self.size), index * 33_333_333)
             index += 1
             await asyncio.sleep(1 / 30)
 
@@ -76,6 +86,7 @@ async def sending(port, *, token=lambda: None, film=True, **settings):
     )  # fmt: skip
     result = Sending()
     sender = CameraSender(config, result.camera, token, result.snapshots.append)
+    result.sender = sender
     async with sender.run():
         driver = asyncio.create_task(result.film() if film else asyncio.sleep(0))
         try:
@@ -529,3 +540,173 @@ async def test_a_bad_image_is_reported_and_a_good_one_shown_again():
         await until(lambda: sender.now.images_bad == 1, 'counted', deadline_s=3.0)
         await until(lambda: not sender.now.last_error, 'forgotten')
         await viewer.watch()
+
+
+async def test_three_viewers_get_the_same_pictures_of_one_encoder():
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving())
+        sender = await stack.enter_async_context(sending(server.port))
+        viewers = [await stack.enter_async_context(viewing(server.port)) for _ in range(3)]
+        for viewer in viewers:
+            await viewer.join()
+
+        async def seen(viewer):
+            pictures = [await viewer.picture() for _ in range(40)]
+            return {read_index(picture): picture for picture in pictures}
+
+        first, *others = await asyncio.gather(*(seen(viewer) for viewer in viewers))
+        for other in others:
+            common = first.keys() & other.keys()
+            assert len(common) > 5
+            assert all((first[index] == other[index]).all() for index in common)
+        [figures] = sender.camera.encoders
+        assert (figures.codec, figures.encoder, figures.viewers) == ('h264', 'libx264', 3)
+        # One for all that came together, at most one more for each that came later.
+        assert figures.key_frames <= 3
+        assert sender.camera.counts.dropped == 0
+
+
+async def test_a_viewer_that_lost_a_picture_gets_a_key_frame():
+    async with serving() as server, sending(server.port) as sender, viewing(server.port) as viewer:
+        await viewer.join()
+        await viewer.watch()
+        await asyncio.sleep(ON_ITS_WAY_S)
+        before = sender.key_frames
+        stats = (await viewer.receiver.getStats()).values()
+        ssrc = next(entry.ssrc for entry in stats if entry.type == 'inbound-rtp')
+        await viewer.receiver._send_rtcp_pli(ssrc)
+        await until(lambda: sender.key_frames > before, 'a key frame')
+        await viewer.watch()
+
+
+async def test_the_service_for_a_key_frame_makes_one():
+    async with serving() as server, sending(server.port) as sender, viewing(server.port) as viewer:
+        assert sender.sender.request_key_frame() == 0
+        await viewer.join()
+        await viewer.watch()
+        await asyncio.sleep(ON_ITS_WAY_S)
+        before = sender.key_frames
+        assert sender.sender.request_key_frame() == 1
+        await until(lambda: sender.key_frames > before, 'a key frame')
+
+
+def only(viewer, name):
+    """Have a viewer offer one codec alone, as some browsers do."""
+    [transceiver] = viewer.connection.getTransceivers()
+    transceiver.setCodecPreferences(preferences([name]))
+
+
+@pytest.mark.parametrize('name', ['h264', 'vp8'])
+async def test_packets_that_are_lost_are_sent_again(name):
+    async with serving() as server, sending(server.port) as sender, viewing(server.port) as viewer:
+        only(viewer, name)
+        lost, handle = [], viewer.receiver._handle_rtp_packet
+
+        async def lossy(packet, arrival_time_ms):
+            # Not what is sent again, nor the first pictures.
+            if packet.sequence_number % 12 == 0 and arrivals[packet.payload_type] > 30:
+                lost.append(packet.sequence_number)
+                return
+            arrivals[packet.payload_type] += 1
+            await handle(packet, arrival_time_ms)
+
+        arrivals = collections.Counter()
+        viewer.receiver._handle_rtp_packet = lossy
+        await viewer.join()
+        await viewer.watch(90)
+        assert lost
+        await until(lambda: sender.now.viewer_figures[0].loss, 'the loss reported')
+
+
+async def test_viewers_of_two_codecs_are_served_by_one_encoder_each():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as any_codec,
+        viewing(server.port) as first,
+        viewing(server.port) as second,
+    ):
+        for viewer in (first, second):
+            only(viewer, 'vp8')
+        for viewer in (any_codec, first, second):
+            await viewer.join()
+        await asyncio.gather(*(viewer.watch(10) for viewer in (any_codec, first, second)))
+        assert {f.codec: (f.encoder, f.viewers) for f in sender.camera.encoders} == {
+            'h264': ('libx264', 1), 'vp8': ('libvpx', 2),
+        }  # fmt: skip
+
+
+async def test_the_operators_preference_decides_where_a_viewer_has_both():
+    async with (
+        serving() as server,
+        sending(server.port, codec_preference=('vp8', 'h264')) as sender,
+        viewing(server.port) as viewer,
+        viewing(server.port) as other,
+    ):
+        only(other, 'h264')
+        await viewer.join()
+        await other.join()
+        await asyncio.gather(viewer.watch(), other.watch())
+        assert {f.codec: f.viewers for f in sender.camera.encoders} == {'h264': 1, 'vp8': 1}
+
+
+async def test_a_viewer_without_a_codec_that_may_be_used_is_told():
+    async with (
+        serving() as server,
+        sending(server.port, codec_preference=('h264',)),
+        viewing(server.port) as viewer,
+    ):
+        only(viewer, 'vp8')
+        await viewer.offer(offer_id='mine')
+        bye = await viewer.client.expect('bye')
+        assert (bye['reason'], bye['offer_id']) == ('failed', 'mine')
+
+
+async def test_another_size_in_mid_stream_is_seen_by_all():
+    async with (
+        serving() as server,
+        sending(server.port) as sender,
+        viewing(server.port) as viewer,
+        viewing(server.port) as other,
+    ):
+        for one in (viewer, other):
+            await one.join()
+            await one.watch()
+        sender.size = (640, 480)
+        for one in (viewer, other):
+            async with asyncio.timeout(DEADLINE_S):
+                while (await one.picture()).shape != (480, 640, 3):
+                    pass
+            await one.watch()
+
+
+async def test_without_a_viewer_and_when_switched_off_nothing_is_encoded():
+    async with serving() as server, sending(server.port) as sender:
+        await until(lambda: sender.camera.counts.received > 5, 'filmed')
+        assert sender.camera.counts.shown == 0
+        async with viewing(server.port) as viewer:
+            await viewer.join()
+            await viewer.watch()
+            sender.sender.set_enabled(False)
+            await until(lambda: not sender.camera.encoders[0].viewers, 'off')
+            # One may be in the encoder thread still.
+            received, shown = sender.camera.counts.received, sender.camera.counts.shown
+            await until(lambda: sender.camera.counts.received > received + 5, 'filmed')
+            assert sender.camera.counts.shown <= shown + 1
+
+
+async def test_a_late_viewer_begins_soon_and_one_key_frame_serves_many():
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving())
+        sender = await stack.enter_async_context(sending(server.port))
+        first = await stack.enter_async_context(viewing(server.port))
+        await first.join()
+        await first.watch(20)
+        before = sender.key_frames
+        late = [await stack.enter_async_context(viewing(server.port)) for _ in range(4)]
+        start_s = time.monotonic()
+        await asyncio.gather(*(viewer.join() for viewer in late))
+        await asyncio.gather(*(viewer.watch(1) for viewer in late))
+        took_s = time.monotonic() - start_s
+        assert sender.key_frames - before <= 1 + took_s / SHARED_PERIOD_S
+        await asyncio.gather(*(viewer.watch() for viewer in (first, *late)))

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fractions
 
 import aioice.ice
-import av
+import numpy as np
 import pytest
-from aiortc import (
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCRtpReceiver,
-    RTCSctpTransport,
-    VideoStreamTrack,
+from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.mediastreams import MediaStreamTrack
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    RTCP_RTPFB_NACK,
+    RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    pack_remb_fci,
 )
-from fakes import until
+from fakes import DEADLINE_S, until
 
 from rtc_signaling.media import _aiortc
-
-_TIME_BASE = fractions.Fraction(1, 90_000)
+from rtc_signaling.media.codecs import preferences
+from rtc_signaling.media.encoder import Encoder
 
 
 @pytest.fixture(autouse=True)
@@ -74,161 +79,98 @@ def test_each_kind_of_address_goes_to_who_asks_for_it():
     assert hook(use_ipv4=True, use_ipv6=True) == ['10.0.0.1', 'fe80::1']
 
 
-class Blank(VideoStreamTrack):
-    """Show black pictures, whose RTP times are known."""
+class Packets(MediaStreamTrack):
+    """Give one encoded picture over and over."""
+
+    kind = 'video'
 
     def __init__(self):
         super().__init__()
-        self.shown = []
+        encoder = Encoder('libx264', 320, 240, 1_000_000)
+        self.packet = encoder.encode(np.full((360, 320), 99, np.uint8), 0, True)
 
     async def recv(self):
-        await asyncio.sleep(0.01)
-        frame = av.VideoFrame(64, 64, 'yuv420p')
-        frame.pts = 5000 + 900 * len(self.shown)
-        frame.time_base = _TIME_BASE
-        self.shown.append(frame.pts)
-        return frame
+        await asyncio.sleep(0.02)
+        self.packet.pts += 1800
+        return self.packet
 
 
 @contextlib.asynccontextmanager
-async def connected(track=None, label=None):
-    """Connect two real peers; yields the one that sends, and the one that receives."""
+async def connected():
+    """Connect two peers by loopback; yields the sender, the receiver and the media's SSRC."""
     _aiortc.offer_addresses(('127.0.0.1',))
-    near, far = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
-    if track is not None:
-        near.addTransceiver(track, direction='sendonly')
-    if label is not None:
-        near.createDataChannel(label)
+    here, there = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
+    transceiver = here.addTransceiver(Packets(), direction='sendonly')
+    transceiver.setCodecPreferences(preferences(['h264']))
     try:
-        yield near, far
+        await here.setLocalDescription(await here.createOffer())
+        await there.setRemoteDescription(here.localDescription)
+        await there.setLocalDescription(await there.createAnswer())
+        await here.setRemoteDescription(there.localDescription)
+        receiver = there.getReceivers()[0]
+        async with asyncio.timeout(DEADLINE_S):
+            await receiver.track.recv()  # whatever aiortc makes of one packet for ever
+        yield transceiver.sender, receiver, transceiver.sender._ssrc
     finally:
-        await near.close()
-        await far.close()
+        await here.close()
+        await there.close()
 
 
-async def agree(near, far):
-    await near.setLocalDescription(await near.createOffer())
-    await far.setRemoteDescription(near.localDescription)
-    await far.setLocalDescription(await far.createAnswer())
-    await near.setRemoteDescription(far.localDescription)
+async def send(receiver, packet):
+    await receiver.transport._send_rtp(bytes(packet))
 
 
-async def test_the_origin_is_what_makes_rtp_timestamps_of_rtp_times(monkeypatch):
-    heard = []
-    handle = RTCRtpReceiver._handle_rtp_packet
-
-    async def hear(receiver, packet, arrival_time_ms):
-        heard.append(packet.timestamp)
-        await handle(receiver, packet, arrival_time_ms)
-
-    monkeypatch.setattr(RTCRtpReceiver, '_handle_rtp_packet', hear)
-    track = Blank()
-    async with connected(track) as (near, far):
-        [sender] = near.getSenders()
-        origin = _aiortc.RtpOrigin(sender)
-        assert '_next_encoded_frame' in vars(sender)
-        await agree(near, far)
-        await until(lambda: len(set(heard)) > 5, 'pictures received')
-        assert origin.value is not None
-        sent = {(origin.value + pts) % 2**32 for pts in track.shown}
-        assert set(heard) <= sent
-        # The hook is gone as soon as it knows.
-        assert '_next_encoded_frame' not in vars(sender)
+@pytest.mark.parametrize('fmt', [RTCP_PSFB_PLI, RTCP_PSFB_FIR])
+async def test_a_viewers_request_for_a_key_frame_arrives(fmt):
+    async with connected() as (sender, receiver, ssrc):
+        asked = []
+        _aiortc.watch_feedback(sender, lambda: asked.append(1))
+        await send(receiver, RtcpPsfbPacket(fmt=fmt, ssrc=1, media_ssrc=ssrc))
+        await until(lambda: asked, 'asked')
+        assert asked == [1]
 
 
-async def test_a_frame_that_is_not_sent_does_not_count():
-    track = Blank()
-    async with connected(track) as (near, far):
-        [sender] = near.getSenders()
-        next_frame = sender._next_encoded_frame
+async def test_what_a_viewer_lost_is_counted_and_sent_again():
+    async with connected() as (sender, receiver, ssrc):
+        feedback = _aiortc.watch_feedback(sender, lambda: None)
+        assert (feedback.lost_packets, feedback.loss, feedback.remb_bps) == (0, None, None)
+        seen, handle = [], receiver._handle_rtp_packet
 
-        async def drop_the_first(codec):
-            # What aiortc does with what a disabled sender, or an encoder without output, has.
-            frame = await next_frame(codec)
-            return frame if len(track.shown) > 5 else None
+        async def watched(packet, arrival_time_ms):
+            seen.append((packet.payload_type, packet.sequence_number))
+            await handle(packet, arrival_time_ms)
 
-        vars(sender)['_next_encoded_frame'] = drop_the_first
-        origin = _aiortc.RtpOrigin(sender)
-        await agree(near, far)
-        await until(lambda: len(track.shown) == 5, 'pictures asked for')
-        assert origin.value is None
-        await until(lambda: origin.value is not None, 'an origin')
-        last = vars(sender)['_RTCRtpSender__rtp_timestamp']
-        assert (last - origin.value) % 2**32 in track.shown
-
-
-async def test_without_the_private_names_the_origin_is_never_known_and_video_goes_on(monkeypatch):
-    track = Blank()
-    async with connected(track) as (near, far):
-        [sender] = near.getSenders()
-        assert _aiortc._LAST_TIMESTAMP in vars(sender)
-        monkeypatch.setattr(_aiortc, '_LAST_TIMESTAMP', 'no_such_name')
-        origin = _aiortc.RtpOrigin(sender)
-        await agree(near, far)
-        await until(lambda: len(track.shown) > 5, 'pictures asked for')
-        assert origin.value is None
+        receiver._handle_rtp_packet = watched
+        await until(lambda: seen, 'a packet')
+        payload_type, sequence_number = seen[0]
+        nack = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=ssrc)
+        nack.lost = [sequence_number]
+        await send(receiver, nack)
+        await until(lambda: feedback.lost_packets == 1, 'counted')
+        # By RTX: of another payload type.
+        await until(lambda: {pt for pt, _ in seen} - {payload_type}, 'sent again')
 
 
-@contextlib.asynccontextmanager
-async def guarded():
-    """Connect two peers by data channels; yields ours, theirs, and what was too much."""
-    async with connected(label='timing') as (theirs, ours):
-        excess = []
-        await theirs.setLocalDescription(await theirs.createOffer())
-        await ours.setRemoteDescription(theirs.localDescription)
-        _aiortc.DataGuard(ours.sctp, excess.append)
-        await ours.setLocalDescription(await ours.createAnswer())
-        await theirs.setRemoteDescription(ours.localDescription)
-        await until(lambda: theirs.sctp.state == 'connected', 'connected')
-        yield ours, theirs, excess
+async def test_the_loss_and_the_bitrate_that_a_viewer_reports_are_known():
+    async with connected() as (sender, receiver, ssrc):
+        feedback = _aiortc.watch_feedback(sender, lambda: None)
+        of_another = pack_remb_fci(1_000, [ssrc + 1])
+        for fci in (of_another, b'REMB', pack_remb_fci(700_000, [ssrc])):
+            await send(
+                receiver, RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=ssrc, fci=fci)
+            )
+        await until(lambda: feedback.remb_bps, 'the bitrate')
+        assert feedback.remb_bps == pytest.approx(700_000, rel=0.01)
+        report = RtcpReceiverInfo(
+            ssrc=ssrc, fraction_lost=64, packets_lost=9, highest_sequence=1, jitter=0, lsr=0,
+            dlsr=0,
+        )  # fmt: skip
+        await send(receiver, RtcpRrPacket(ssrc=1, reports=[report]))
+        await until(lambda: feedback.loss is not None, 'the loss')
+        assert feedback.loss in (0.25, 0.0)  # aiortc's own report may have come after it
 
 
-async def test_ordinary_messages_pass_the_guard():
-    async with guarded() as (ours, theirs, excess):
-        heard = []
-        ours.sctp._data_channels or await until(lambda: ours.sctp._data_channels, 'a channel')
-        [channel] = ours.sctp._data_channels.values()
-        channel.on('message', heard.append)
-        [sending] = theirs.sctp._data_channels.values()
-        for i in range(50):
-            sending.send(f'message {i}')
-        await until(lambda: len(heard) == 50, 'messages heard')
-        assert excess == []
-        assert ours.sctp._advertised_rwnd == RTCSctpTransport(ours.sctp.transport)._advertised_rwnd
-
-
-@pytest.mark.parametrize('attack', ['endless message', 'gaps', 'streams', 'nonsense', 'not utf-8'])
-async def test_what_is_too_much_ends_the_data_channels_alone(attack):
-    async with guarded() as (ours, theirs, excess):
-        await until(lambda: ours.sctp._data_channels, 'a channel')
-        sctp = theirs.sctp
-        if attack == 'endless message':
-            await sctp._send(0, 51, b'x' * 200_000)
-            words = 'a message of more than 65536 bytes'
-        elif attack == 'gaps':
-            for _ in range(200):
-                sctp._local_tsn += 2
-                await sctp._send(0, 51, b'x')
-            words = 'more than 64 packets out of order'
-        elif attack == 'streams':
-            for stream in range(40):
-                await sctp._send(stream, 51, b'x')
-            words = 'more than 16 streams'
-        elif attack == 'nonsense':
-            # To open a channel that is open is an assertion in aiortc.
-            await sctp._send(0 if 0 in ours.sctp._data_channels else 1, 50, b'\3' + b'\0' * 11)
-            words = 'a packet that makes no sense (AssertionError'
-        else:
-            await sctp._send(0 if 0 in ours.sctp._data_channels else 1, 51, b'\xff')
-            words = 'a packet that makes no sense (UnicodeDecodeError'
-        await until(lambda: excess, 'excess noticed')
-        assert excess[0].startswith(words)
-        assert len(excess) == 1
-        await until(lambda: ours.sctp.state == 'closed', 'closed')
-        assert ours.connectionState == 'connected'
-        # And nothing more is looked at.
-        handled = []
-        ours.sctp._receive_chunk = handled.append
-        await sctp._send(0, 51, b'x')
-        await asyncio.sleep(0)
-        assert handled == []
+async def test_a_packet_is_sent_as_it_is():
+    async with connected() as (sender, _, _):
+        # Were it encoded again, it would be so by an encoder of aiortc's.
+        assert sender._RTCRtpSender__encoder.codec is None

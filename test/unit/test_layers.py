@@ -20,7 +20,7 @@ CORE = {
     'doctor.wire_verdicts', 'doctor.media_verdicts', 'doctor.ros_verdicts',
     'cameras',
     'image_flow',
-    'media.compressed',
+    'media.compressed', 'media.key_frames',
     'media.pixels', 'media.bayer', 'media.depth', 'media.file_header', 'media.clock_sync',
     'report', 'server_reports', 'sender_reports',
 }  # fmt: skip
@@ -29,8 +29,8 @@ SHELLS = {
     'server.binding', 'server.census', 'server.figures', 'server.heartbeats', 'server.outgoing',
     'server.sockets', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
-    'media.encoder', 'media.video_file', 'media._aiortc', 'media.probe',
-    'media.timing_channel',
+    'media.encoder', 'media.encoding', 'media.feed', 'media.mailbox', 'media.codecs',
+    'media.video_file', 'media._aiortc', 'media.probe', 'media.timing_channel',
     'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.wire_checks', 'doctor.tally',
     'doctor.event_loop', 'doctor.examination',
 }  # fmt: skip

@@ -11,6 +11,9 @@ from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.image_flow import ImageFlow
 from rtc_signaling.media.timing import Pacer
 from rtc_signaling.metrics import (
+    EncoderFigures,
+    PictureAges,
+    PictureMeter,
     Quantiles,
     SenderMeter,
     SenderSnapshot,
@@ -38,6 +41,7 @@ FLOW = ImageFlow(
     silence_s=0.03, age_s=0.01,
 )  # fmt: skip
 CONFIG = SenderConfig()
+H264 = EncoderFigures('h264', 'libx264', '', 2, 3, Quantiles(0.017, 0.02, 0.03, 90))
 
 
 def server_part(name, config=None, **changes):
@@ -100,6 +104,21 @@ def test_a_sender_that_is_well_is_ok_in_each_part(name):
         ('camera', {'enabled': False, 'last_error': 'x'}, Level.OK, 'switched off'),
         ('encoder', {'drop_rate': 0.5}, Level.WARN, 'too slow: 50% of the images were replaced'),
         ('encoder', {'viewers': 0}, Level.OK, 'nobody watches'),
+        ('encoder', {'encoder_error': 'libx264: failed'}, Level.ERROR, 'libx264: failed'),
+        ('encoder', {'encoders': (H264,)}, Level.OK, '30.0 pictures a second'),
+        (
+            'encoder', {'encoders': (dataclasses.replace(H264, note='h264_nvenc: no device'),)},
+            Level.WARN, 'h264_nvenc: no device; libx264 is used',
+        ),
+        # One after the other, two codecs take 34 ms of 33.
+        (
+            'encoder', {'encoders': (H264, dataclasses.replace(H264, codec='vp8'))}, Level.WARN,
+            'over budget: a picture takes 34 ms, at 30 Hz',
+        ),
+        (
+            'encoder', {'encoders': (H264, dataclasses.replace(H264, codec='vp8', viewers=0))},
+            Level.OK, '30.0 pictures a second',
+        ),
         (
             'viewer v1', {'viewer_figures': (ViewerFigures('v1', 'connecting', 0.0),)}, Level.WARN,
             'its connection is connecting',
@@ -218,3 +237,34 @@ def test_a_pacer_does_not_make_up_for_a_pause():
     assert pacer.admits(0)
     times_ns = [5_000_000_000 + i * 33_000_000 for i in range(31)]
     assert sum(pacer.admits(at_ns) for at_ns in times_ns) <= 11
+
+
+def test_a_camera_that_is_held_to_fewer_pictures_is_judged_by_those():
+    config = dataclasses.replace(CONFIG, max_fps=20.0)
+    slow = dataclasses.replace(H264, encode_s=Quantiles(0.045, 0.05, 0.06, 90))
+    assert sender_part('encoder', encoders=(slow,)).level is Level.WARN
+    assert sender_part('encoder', config=config, encoders=(slow,)).level is Level.OK
+
+
+def test_the_figures_of_the_encoders_and_the_ages_of_pictures_are_values():
+    ages = PictureAges(arrived=Quantiles(0.001, 0.002, 0.003, 9), sent=Quantiles(0.01, 0.02, 1, 9))
+    values = dict(sender_part('encoder', encoders=(H264,), ages=ages).values)
+    assert (values['h264_encoder'], values['h264_key_frames']) == ('libx264', 3)
+    assert (values['h264_encode_ms_p50'], values['h264_encode_ms_p95']) == (17.0, 20.0)
+    assert (values['age_arrived_ms_p50'], values['age_sent_ms_p95']) == (1.0, 20.0)
+    assert 'age_encoded_ms_p50' not in values
+
+
+def test_a_meter_of_pictures_keeps_their_ages_and_times():
+    meter = PictureMeter()
+    assert meter.ages == PictureAges()
+    assert meter.encode_s('h264') == Quantiles()
+    for i in range(3):
+        meter.encoded('h264', arrived_s=1.0, begun_s=1.5, encoded_s=2.0 + i)
+    meter.encoded('vp8', arrived_s=1.0, begun_s=2.0, encoded_s=2.25)
+    meter.sent(4.0)
+    ages = meter.ages
+    assert (ages.arrived.count, ages.begun.p50, ages.encoded.p95) == (4, 1.5, 4.0)
+    assert (ages.sent.p50, ages.sent.count) == (4.0, 1)
+    assert meter.encode_s('h264') == Quantiles(1.5, 2.5, 2.5, 3)
+    assert meter.encode_s('vp8').p50 == 0.25

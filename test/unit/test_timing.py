@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtc_signaling.media.timing import MAX_STEP_NS, RtpClock
+from rtc_signaling.media.timing import MAX_STEP_NS, RtpClock, usual_rate
 
 S = 1_000_000_000
 
@@ -59,3 +60,25 @@ def test_rtp_time_never_goes_back(pairs):
     clock = RtpClock()
     pts = [clock.pts(*pair) for pair in pairs]
     assert pts == sorted(pts)
+
+
+@pytest.mark.parametrize(
+    ('steps', 'rate_hz'),
+    [
+        ((), 30),
+        ((9000,), 30),
+        ((3000, 3000, 3000), 30),
+        ((3003, 3003), 30),
+        ((9000, 9000), 10),
+        ((2900, 3100, 2990), 30),
+        ((1500, 1500, 3000), 60),
+        ((100, 3000, 3000), 30),
+        ((7200, 7200), 12),
+        ((900_000, 900_000), 1),
+        ((750, 750), 120),
+        ((90, 90), 240),
+        ((0, 0), 240),
+    ],
+)
+def test_the_usual_rate_is_the_one_that_the_steps_keep(steps, rate_hz):
+    assert usual_rate(steps) == rate_hz

@@ -1,0 +1,46 @@
+"""Which codec a viewer gets: the first of the operator's that its offer has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiortc import RTCRtpCodecCapability, RTCRtpSender
+from aiortc.sdp import SessionDescription
+
+from rtc_signaling.media.encoder import CODECS
+
+# Constrained baseline is what the encoders make, and what hardware and browsers say. A viewer that
+# has baseline alone can decode it too.
+_PROFILES = ('42e0', '4200')
+
+
+def preferences(names: Sequence[str]) -> list[RTCRtpCodecCapability]:
+    """Return aiortc's codecs in the order of `names`, for `setCodecPreferences`.
+
+    Args:
+        names: Of `CODECS`; one that is missing is not used. Empty for all.
+    """
+    wished = list(names) or list(CODECS)
+    codecs = RTCRtpSender.getCapabilities('video').codecs
+    chosen = [codec for codec in codecs if codec.name.lower() in wished]
+    chosen.sort(key=lambda codec: (wished.index(codec.name.lower()), _profile_rank(codec)))
+    # Without it in the list nothing is ever sent again.
+    return chosen + [codec for codec in codecs if codec.name.lower() == 'rtx']
+
+
+def _profile_rank(codec: RTCRtpCodecCapability) -> int:
+    profile = str(codec.parameters.get('profile-level-id', '')).lower()[:4]
+    return _PROFILES.index(profile) if profile in _PROFILES else len(_PROFILES)
+
+
+def negotiated(sdp: str) -> str | None:
+    """Return which codec an answer of ours says that video is sent in.
+
+    Returns:
+        One of `CODECS`; None if it sends no video.
+    """
+    for media in SessionDescription.parse(sdp).media:
+        if media.kind == 'video' and media.port and media.rtp.codecs:
+            name = media.rtp.codecs[0].name.lower()
+            return name if name in CODECS else None
+    return None

@@ -1,0 +1,272 @@
+"""What a camera's encoder thread does: convert the latest image, encode it once for each codec."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rtc_signaling.errors import MediaError
+from rtc_signaling.media.clock_sync import StampTable
+from rtc_signaling.media.encoder import CODECS, Encoder, EncoderError, Encoders
+from rtc_signaling.media.feed import Encoded, Feed, Times
+from rtc_signaling.media.frames import Pixels
+from rtc_signaling.media.mailbox import Mailbox
+from rtc_signaling.media.timing import Pacer, RtpClock, usual_rate
+
+logger = logging.getLogger(__name__)
+
+# Makes I420 of an image, in the array that is given if that fits; raises MediaError.
+Convert = Callable[[Any, Pixels | None], Pixels]
+
+# The same error is logged again after so long.
+REPEAT_S = 10.0
+# Errors that are remembered for that: texts have sizes in them, so they may be many.
+MAX_REMEMBERED = 64
+# An encoder that could not be opened is tried again after so long.
+RETRY_S = 1.0
+# Of an encoder that cannot change its bitrate while it runs: a step of this share makes it worth a
+# new one, which begins with a key frame, and not more often than this.
+REOPEN_STEP = 0.2
+REOPEN_PERIOD_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingSettings:
+    """Hold what an operator chooses of the encoding; see `SenderConfig`."""
+
+    encoder: str = 'auto'
+    preset: str = ''
+    bitrate_bps: int = 2_500_000
+    key_frame_interval_s: float = 0.0
+
+
+class Arrival(NamedTuple):
+    """Hold an image on its way to the encoder thread.
+
+    Attributes:
+        image: What the conversion takes.
+        stamp_ns: Its header stamp.
+        arrival_ns: When it arrived, by the monotonic clock.
+        age_ns: How old it was then, 0 if that is not known.
+    """
+
+    image: Any
+    stamp_ns: int
+    arrival_ns: int
+    age_ns: int
+
+
+@dataclass(slots=True)
+class EncodingCounts:
+    """Count what became of images; written in the encoder thread, read anywhere.
+
+    Attributes:
+        bad: Images that could not be converted.
+        failed: Pictures that an encoder failed at.
+        encoded: Pictures that were encoded, each counted once.
+    """
+
+    bad: int = 0
+    failed: int = 0
+    encoded: int = 0
+
+
+class Encoding:
+    """Do the work of a camera's encoder thread: `run` is that thread.
+
+    Args:
+        convert: Makes I420 of an image, or raises MediaError.
+        feeds: Where packets go; those that nobody takes are not made.
+        hand_over: Called with the feed, the picture and the encoder's name, to have `deliver`
+            called in the loop; then `delivered` is to be called.
+
+    Attributes:
+        settings: To be replaced as a whole, by any thread.
+        pacer: Which images are taken.
+        stamps: The header stamps of the last images, by RTP time.
+        counts: What became of images.
+        last_error: What is wrong with the images now, or ''.
+        encoder_error: What is wrong with an encoder now, or ''.
+        notes: Of each codec, why its encoder is not the wished one.
+    """
+
+    def __init__(
+        self,
+        convert: Convert,
+        feeds: Sequence[Feed],
+        hand_over: Callable[[Feed, Encoded, str], None],
+    ) -> None:
+        self.settings = EncodingSettings()
+        self.pacer = Pacer()
+        self.stamps = StampTable()
+        self.counts = EncodingCounts()
+        self.last_error = ''
+        self.encoder_error = ''
+        self.notes = dict.fromkeys(CODECS, '')
+        self._convert = convert
+        self._feeds = feeds
+        self._hand_over = hand_over
+        self._mailbox: Mailbox[Arrival] = Mailbox()
+        self._clock = RtpClock()
+        self._last_pts = -1
+        self._steps: deque[int] = deque(maxlen=8)
+        self._buffer: Pixels | None = None
+        self._encoders = Encoders()
+        self._running: dict[str, Encoder] = {}
+        self._opened_s: dict[str, float] = {}
+        self._not_before_s: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
+        # Each is written by one thread: by how much they differ is what is on its way.
+        self._handed_over = 0
+        self._delivered = 0
+        self._all_delivered = threading.Event()
+        self._all_delivered.set()
+
+    def put(self, arrival: Arrival) -> bool:
+        """Leave an image, in any thread; return whether it replaced one that nobody looked at."""
+        return self._mailbox.put(arrival)
+
+    def delivered(self) -> None:
+        """Note, in the loop, that what was handed over has been delivered."""
+        self._delivered += 1
+        if self._delivered == self._handed_over:
+            self._all_delivered.set()
+
+    def stop(self) -> None:
+        """Have `run` return; any thread."""
+        self._mailbox.close()
+        self._all_delivered.set()
+
+    def run(self) -> None:
+        """Encode until `stop`.
+
+        The next image is taken only when the loop has the packets of the last: until then newer
+        images replace it in the mailbox, instead of packets queueing up for a loop that is busy.
+        """
+        while (arrival := self._mailbox.take()) is not None:
+            self._take(arrival)
+            self._all_delivered.wait()
+        self._running.clear()
+
+    def _take(self, arrival: Arrival) -> None:
+        # Two images with (nearly) the same stamp: encoders want time to move.
+        pts = max(self._clock.pts(arrival.stamp_ns, arrival.arrival_ns), self._last_pts + 1)
+        self._steps.append(pts - self._last_pts)
+        self._last_pts = pts
+        self.stamps.note(pts, arrival.stamp_ns)
+        wanted = [feed for feed in self._feeds if feed.wanted]
+        for codec in self._running.keys() - {feed.codec for feed in wanted}:
+            del self._running[codec]
+        if not wanted or not self.pacer.admits(arrival.arrival_ns):
+            return
+        begun_ns = time.monotonic_ns()
+        try:
+            i420 = self._convert(arrival.image, self._buffer)
+        except MediaError as error:
+            self.counts.bad += 1
+            self.last_error = str(error)
+            self._log(self.last_error, 'the image is skipped, and others like it')
+            return
+        self.last_error = ''
+        made = []
+        for feed in wanted:
+            made.append(self._encode(feed, arrival, i420, pts, begun_ns))
+            begun_ns = time.monotonic_ns()
+        if all(made):
+            self.encoder_error = ''
+        self.counts.encoded += any(made)
+        # Hardware may still read from it when the next image is there.
+        kept = any(encoder.kind.hardware for encoder in self._running.values())
+        self._buffer = None if kept else i420
+
+    def _encode(self, feed: Feed, arrival: Arrival, i420: Pixels, pts: int, begun_ns: int) -> bool:
+        """Encode for one feed and hand over; return whether nothing failed."""
+        settings = self.settings
+        try:
+            encoder = self._ready(feed.codec, i420, settings)
+            if encoder is None:
+                return False
+            due = feed.key_frame_due(begun_ns / 1e9, settings.key_frame_interval_s)
+            packet = encoder.encode(i420, pts, due)
+        except EncoderError as error:
+            self.counts.failed += 1
+            self._give_up(feed.codec, str(error))
+            return False
+        if packet is None:
+            return True
+        encoded_ns = time.monotonic_ns()
+        if packet.is_keyframe:
+            feed.key_frame_made(encoded_ns / 1e9)
+        taken_ns = arrival.arrival_ns - arrival.age_ns
+        times = Times(taken_ns, arrival.arrival_ns, begun_ns, encoded_ns)
+        self._handed_over += 1
+        self._all_delivered.clear()
+        self._hand_over(feed, Encoded(packet, packet.is_keyframe, times), encoder.name)
+        return True
+
+    def _ready(self, codec: str, i420: Pixels, settings: EncodingSettings) -> Encoder | None:
+        """Return the running encoder, or a new one where that does not fit any more.
+
+        Returns:
+            None if it could not be opened a moment ago.
+        """
+        now_s = time.monotonic()
+        height, width = i420.shape[0] * 2 // 3, i420.shape[1]
+        encoder = self._running.get(codec)
+        if encoder is not None and (encoder.width, encoder.height) == (width, height):
+            if self._follows(encoder, settings.bitrate_bps, now_s - self._opened_s[codec]):
+                return encoder
+        elif encoder is None and now_s < self._not_before_s.get(codec, 0.0):
+            return None
+        self._running.pop(codec, None)
+        self._opened_s[codec] = now_s
+        encoder = self._encoders.open(
+            codec,
+            settings.encoder,
+            width,
+            height,
+            settings.bitrate_bps,
+            preset=settings.preset,
+            fps=usual_rate(self._steps),
+        )
+        self._running[codec] = encoder
+        self.notes[codec] = note = self._encoders.notes[codec]
+        logger.info('%s: %dx%d by %s', codec, width, height, encoder.name)
+        if note:
+            self._log(note, f'{encoder.name} is used')
+        return encoder
+
+    @staticmethod
+    def _follows(encoder: Encoder, bitrate_bps: int, age_s: float) -> bool:
+        """Set the bitrate; return whether the encoder may go on as it is."""
+        if encoder.bitrate_bps == bitrate_bps or encoder.follow(bitrate_bps):
+            return True
+        step = abs(bitrate_bps / encoder.bitrate_bps - 1)
+        return step <= REOPEN_STEP or age_s < REOPEN_PERIOD_S
+
+    def _give_up(self, codec: str, text: str) -> None:
+        """Be without an encoder after an error, and open another one soon."""
+        now_s = time.monotonic()
+        failed = self._running.pop(codec, None)
+        if failed is not None:
+            self._encoders.refuse(failed.name, text)
+        # At once the first time; not for each image, where it fails at its first picture.
+        if failed is None or now_s - self._opened_s[codec] < RETRY_S:
+            self._not_before_s[codec] = now_s + RETRY_S
+        self.encoder_error = text
+        self._log(text, 'an encoder is opened again')
+
+    def _log(self, text: str, consequence: str) -> None:
+        """Log an error, unless it was logged a moment ago."""
+        now_s = time.monotonic()
+        if now_s - self._logged.get(text, -REPEAT_S) < REPEAT_S:
+            return
+        if len(self._logged) >= MAX_REMEMBERED:
+            self._logged.clear()
+        self._logged[text] = now_s
+        logger.error('%s; %s', text, consequence)
