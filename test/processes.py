@@ -207,9 +207,12 @@ class Stack:
     Args:
         directory: For the token file and the logs of ROS.
         domain_id: A ROS_DOMAIN_ID that no other module uses.
+        ice_addresses: What the camera offers for video; '' for all but loopback.
     """
 
-    def __init__(self, directory: Path, domain_id: int) -> None:
+    def __init__(
+        self, directory: Path, domain_id: int, ice_addresses: str = '127.0.0.1'
+    ) -> None:
         self.port = free_port()
         self._environment = ros_environment(domain_id, directory)
         self._token_file = directory / 'tokens.json'
@@ -221,7 +224,7 @@ class Stack:
             'test_camera': [],
             'camera_sender': [
                 f'server_url:=ws://127.0.0.1:{self.port}', token_file,
-                'ice_addresses:=[127.0.0.1]',
+                *([f'ice_addresses:=[{ice_addresses}]'] if ice_addresses else []),
             ],
         }  # fmt: skip
 
@@ -269,9 +272,11 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(directory: Path, domain_id: int) -> Iterator[Stack]:
+def running_stack(
+    directory: Path, domain_id: int, ice_addresses: str = '127.0.0.1'
+) -> Iterator[Stack]:
     """Run all three nodes as long as the context lasts."""
-    stack = Stack(directory, domain_id)
+    stack = Stack(directory, domain_id, ice_addresses)
     try:
         stack.start(*NODES)
         yield stack
