@@ -150,9 +150,11 @@ def _cpu(costs: dict[str, Any]) -> str:
         "frames at each viewer. Below, frames a second where the viewers' average is under 29."
     ]
     for stream, contenders in costs.items():
-        counts = sorted({int(count) for by_count in contenders.values() for count in by_count} - {0})
+        counts = sorted({int(count) for by_count in contenders.values() for count in by_count})
+        # The encoder alone has none, and stands in the first column.
+        counts = [count for count in counts if count] or [0]
         rows = [
-            [CONTENDERS[key].name, *(_cell(costs, stream, key, count) for count in (counts or [0]))]
+            [CONTENDERS[key].name, *(_cell(costs, stream, key, count) for count in counts)]
             for key, by_count in contenders.items()
             if by_count
         ]
@@ -164,7 +166,7 @@ def _cpu(costs: dict[str, Any]) -> str:
 
 def _cell(costs: dict[str, Any], stream: str, key: str, count: int) -> str:
     if not CONTENDERS[key].viewers:
-        count = 0 if count in (0, 1) else -1
+        count = 0 if count <= 1 else -1
     values = figures(costs, stream, key, count, 'cpu_s')
     if not values:
         return ''

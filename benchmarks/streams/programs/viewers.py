@@ -86,12 +86,11 @@ class Viewers:
             await asyncio.sleep(within_s * place / count)
             await viewer.join(self._way, self._port, weak)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for place, viewer in enumerate(new):
-                    group.create_task(later(place, viewer))
-        except* (TimeoutError, RuntimeError, OSError) as errors:
-            return {'failure': f'viewers could not join: {errors.exceptions!r}'}
+        failures = await asyncio.gather(
+            *(later(place, viewer) for place, viewer in enumerate(new)), return_exceptions=True
+        )
+        if failed := [failure for failure in failures if failure is not None]:
+            return {'failure': f'{len(failed)} of {count} viewers could not join: {failed[0]!r}'}
         return {'first_s': [viewer.tap.first_key_s - viewer.answered_s for viewer in new]}
 
     async def leave(self, count: int) -> dict[str, Any]:
