@@ -18,6 +18,7 @@ gi.require_version('GstWebRTC', '1.0')
 from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402
 
 GATHERING_S = 20.0
+DECODERS = {'H264': 'rtph264depay ! avdec_h264', 'VP8': 'rtpvp8depay ! vp8dec'}
 CAPS = {
     'H264': 'packetization-mode=(string)1,profile-level-id=(string)42e01f,payload=97',
     'VP8': 'payload=96',
@@ -34,9 +35,12 @@ class Receiver:
     """Offer to receive, and decode what comes."""
 
     def __init__(self, codec, path):
+        self._codec = codec
         self._path = path
-        self._pipeline = Gst.parse_launch('webrtcbin name=webrtc bundle-policy=max-bundle')
-        self._webrtc = self._pipeline.get_by_name('webrtc')
+        self._pipeline = Gst.Pipeline.new()
+        self._webrtc = Gst.ElementFactory.make('webrtcbin')
+        self._webrtc.set_property('bundle-policy', GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
+        self._pipeline.add(self._webrtc)
         self._webrtc.connect('pad-added', self._on_stream)
         self._pipeline.get_bus().add_signal_watch()
         self._pipeline.get_bus().connect('message::error', self._on_error)
@@ -83,7 +87,7 @@ class Receiver:
         if pad.get_direction() != Gst.PadDirection.SRC:
             return
         decoder = Gst.parse_bin_from_description(
-            'decodebin ! videoconvert ! video/x-raw,format=BGR'
+            f'{DECODERS[self._codec]} ! videoconvert ! video/x-raw,format=BGR'
             ' ! appsink name=pictures emit-signals=true sync=false',
             True,
         )
