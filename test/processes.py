@@ -210,9 +210,7 @@ class Stack:
         ice_addresses: What the camera offers for video; '' for all but loopback.
     """
 
-    def __init__(
-        self, directory: Path, domain_id: int, ice_addresses: str = '127.0.0.1'
-    ) -> None:
+    def __init__(self, directory: Path, domain_id: int, ice_addresses: str = '127.0.0.1') -> None:
         self.port = free_port()
         self._environment = ros_environment(domain_id, directory)
         self._token_file = directory / 'tokens.json'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import statistics
 import sys
@@ -53,22 +54,23 @@ def chromium() -> Iterator[Any]:
     """
     sys.path.append(str(TESTS))
     try:
-        from viewer import chromium_path, running_chromium
+        # Only here: without a browser all else is measured nevertheless.
+        playwright, viewer = map(importlib.import_module, ('playwright.sync_api', 'viewer'))
     except ModuleNotFoundError as error:
         raise RuntimeError(f'no Chromium: {error}') from error
-    if chromium_path() is None:
+    if viewer.chromium_path() is None:
         raise RuntimeError('no Chromium or Chrome: install one, or set CHROMIUM=PATH')
-    from playwright.sync_api import Error
-
     try:
-        with running_chromium() as browser:
+        with viewer.running_chromium() as browser:
             yield browser
-    except Error as error:
+    except playwright.Error as error:
         raise RuntimeError(f'Chromium: {error.message}') from error
 
 
 @contextlib.contextmanager
-def watching(browser: Any, port: int, codecs: tuple[str, ...] = ('video/H264',)) -> Iterator[Window]:
+def watching(
+    browser: Any, port: int, codecs: tuple[str, ...] = ('video/H264',)
+) -> Iterator[Window]:
     """Open the page in a window of its own and wait until it is live."""
     script = (HERE / 'page.js').read_text().replace('__CODECS__', json.dumps(codecs))
     context = browser.new_context()

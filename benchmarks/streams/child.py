@@ -45,10 +45,14 @@ class Child:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None, talks: bool = True
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        talks: bool = True,
     ) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the child
-        given = os.environ | {'PYTHONPATH': str(BENCHMARKS)} | dict(environment or {})
+        path = os.pathsep.join(filter(None, (str(BENCHMARKS), os.environ.get('PYTHONPATH'))))
+        given = os.environ | {'PYTHONPATH': path} | dict(environment or {})
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE if talks else subprocess.DEVNULL,

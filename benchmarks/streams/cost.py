@@ -16,45 +16,71 @@ from streams.plan import RATE_HZ, Plan, Stream
 Costs = dict[str, dict[str, dict[str, list[dict[str, float]]]]]
 
 
-def measure(plan: Plan, streams: Sequence[Stream], contenders: Sequence[Contender]) -> Costs:
+def measure(
+    plan: Plan, streams: Sequence[Stream], contenders: Sequence[Contender]
+) -> tuple[Costs, dict[str, str]]:
     """Give each contender its turn for each size, and that `plan.rounds` times.
 
-    A contender that cannot run is left out of the rest, and said so.
+    Returns:
+        The costs, and what could not be measured, with the reason: of a contender that fails with
+        so many viewers, no more are tried.
     """
     costs: Costs = {
         stream.name: {contender.key: {} for contender in contenders} for stream in streams
     }
-    failed: set[str] = set()
+    most = {(s.name, c.key): max(plan.viewers) for s in streams for c in contenders}
+    failures: dict[str, str] = {}
     for number in range(plan.rounds):
         for stream in streams:
             for contender in contenders:
-                if contender.key in failed:
+                place = stream.name, contender.key
+                counts = [count for count in plan.viewers if count <= most[place]]
+                if contender.only:
+                    counts = [count for count in counts if count in contender.only]
+                if not counts:
                     continue
                 print(f'round {number + 1}: {stream.name} {contender.key}', file=sys.stderr)
                 try:
-                    _turn(plan, stream, contender, costs[stream.name][contender.key])
-                except RuntimeError as error:
-                    failed.add(contender.key)
-                    print(f'{contender.key} is left out: {error}', file=sys.stderr)
-    return costs
+                    _turn(plan, stream, contender, counts, costs[stream.name][contender.key])
+                except TurnError as error:
+                    print(error, file=sys.stderr)
+                    what = f'{stream.name} {contender.key}, viewers: {error.count}'
+                    failures[what] = str(error).splitlines()[0]
+                    most[place] = error.count - 1
+    return costs, failures
+
+
+class TurnError(Exception):
+    """Say that a contender could not serve `count` viewers."""
+
+    def __init__(self, count: int, reason: str) -> None:
+        super().__init__(reason)
+        self.count = count
 
 
 def _turn(
-    plan: Plan, stream: Stream, contender: Contender, into: dict[str, list[dict[str, float]]]
+    plan: Plan,
+    stream: Stream,
+    contender: Contender,
+    counts: Sequence[int],
+    into: dict[str, list[dict[str, float]]],
 ) -> None:
-    with contender.running(stream) as sender:
-        if not contender.viewers:
-            time.sleep(plan.settle_s)
-            into.setdefault('0', []).append(_alone(plan, sender))
-            return
-        with Child(program('viewers', sender.way, str(sender.port))) as viewers:
-            count = 0
-            for wanted in plan.viewers:
-                viewers.ask('join', count=wanted - count)
-                count = wanted
+    count, wanted = 0, counts[0]
+    try:
+        with contender.running(stream) as sender:
+            if not contender.viewers:
                 time.sleep(plan.settle_s)
-                cost = _watched(plan, sender, viewers)
-                into.setdefault(str(count), []).append(cost)
+                into.setdefault('0', []).append(_alone(plan, sender))
+                return
+            with Child(program('viewers', sender.way, str(sender.port))) as viewers:
+                for wanted in counts:
+                    viewers.ask('join', count=wanted - count)
+                    count = wanted
+                    time.sleep(plan.settle_s)
+                    cost = _watched(plan, sender, viewers)
+                    into.setdefault(str(count), []).append(cost)
+    except RuntimeError as error:
+        raise TurnError(wanted, str(error)) from error
 
 
 def _watched(plan: Plan, sender: Sender, viewers: Child) -> dict[str, float]:

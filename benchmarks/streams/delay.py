@@ -20,7 +20,8 @@ WEAKNESSES: dict[str, dict[str, float] | None] = {
     SLOW: {'rate_bps': 500_000},
 }
 STEPS = ('received', 'presented', 'displayed')
-# Delays[case][step] holds a delay in ms for each picture, of all rounds.
+# Delays[case][step] holds a delay in ms for each picture, of all rounds; Delays[case]['fps'] the
+# pictures a second that were presented, one figure a round.
 Delays = dict[str, dict[str, list[float]]]
 
 
@@ -43,8 +44,9 @@ def _look(window: Window, sender: Sender, duration_s: float) -> dict[str, list[f
             continue
         for step in STEPS:
             delays[step].append(frame[f'{step}_ms'] - offset_ms - time_ns / 1e6)
-    if len(frames) < duration_s * 10 or unread > len(frames) / 10:
+    if len(frames) < 10 or unread > len(frames) / 10:
         raise RuntimeError(f'{len(frames)} pictures in {duration_s:g} s, {unread} unreadable')
+    delays['fps'] = [len(frames) / duration_s]
     return delays
 
 

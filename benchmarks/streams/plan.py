@@ -60,7 +60,7 @@ class Plan:
     rounds: int = 3
     viewers: tuple[int, ...] = (1, 2, 4, 8)
     settle_s: float = 1.0
-    measure_s: float = 4.0
+    measure_s: float = 3.5
     watch_s: float = 10.0
     late_joins: int = 20
     bursts: int = 5

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from relays.report import Goal, median, ratio, table
+
 from streams import delay
 from streams.contenders import BARE, CONTENDERS, GST, NODE, OURS, PLAIN
 from streams.cost import figures
@@ -74,9 +75,14 @@ def _cpu_goals(costs: dict[str, Any]) -> list[Goal]:
     goals: list[Goal] = []
 
     def compare(
-        what: str, stream: str, one: tuple[str, int], other: tuple[str, int], limit: float,
+        what: str,
+        stream: str,
+        one: tuple[str, int],
+        other: tuple[str, int],
+        limit: float,
+        *,
         least: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         values = figures(costs, stream, *one, 'cpu_s')
         others = figures(costs, stream, *other, 'cpu_s')
         if values and others:
@@ -209,7 +215,12 @@ def _quality(costs: dict[str, Any]) -> str:
 
 def _percentile_rows(cases: dict[str, Any], steps: Sequence[str]) -> list[list[str]]:
     return [
-        [case, step, *(f'{value:.1f}' for value in delay.percentiles(delays[step]))]
+        [
+            case,
+            step,
+            *(f'{value:.1f}' for value in delay.percentiles(delays[step])),
+            f'{statistics.median(delays["fps"]):.1f}',
+        ]
         for case, delays in cases.items()
         for step in steps
     ]
@@ -218,22 +229,21 @@ def _percentile_rows(cases: dict[str, Any], steps: Sequence[str]) -> list[list[s
 def _latency(delays: dict[str, Any]) -> str:
     rows = _percentile_rows(delays, delay.STEPS)
     return (
-        f'### Latency\n\n{VGA.name}, over DDS and by the whole node, from the call of `publish` to '
-        'the picture with the same index in headless Chromium, in ms. Received: its last packet; '
-        'presented: given to the compositor; displayed: when Chromium expects it on the screen.\n\n'
-        + table(['viewers', 'until', 'p50', 'p95', 'p99'], rows)
+        f'### Latency\n\n{VGA.name}, over DDS and by the whole node, from the call of `publish` '
+        'to the picture with the same index in headless Chromium, in ms. Received: its last packet; '
+        'presented: given to the compositor; displayed: when Chromium expects it on the screen.'
+        '\n\n' + table(['viewers', 'until', 'p50', 'p95', 'p99', 'fps'], rows)
     )
 
 
 def _disturbance(disturbance: dict[str, Any]) -> str:
     rows = _percentile_rows(disturbance['delays'], ('received', 'presented'))
-    fps = ', '.join(
-        f'{case} {statistics.median(values):.1f}' for case, values in disturbance['weak_fps'].items()
-    )
+    weak_fps = {case: statistics.median(fps) for case, fps in disturbance['weak_fps'].items()}
+    fps = ', '.join(f'{case} {value:.1f}' for case, value in weak_fps.items())
     return (
         '### One viewer with a weak link\n\nThe same among 8 viewers, of which one is behind a '
         f'weak link. What that one got, in whole frames a second: {fps}.\n\n'
-        + table(['weak link', 'until', 'p50 ms', 'p95 ms', 'p99 ms'], rows)
+        + table(['weak link', 'until', 'p50 ms', 'p95 ms', 'p99 ms', 'fps'], rows)
     )
 
 
@@ -241,17 +251,17 @@ def _join(joins: dict[str, Any]) -> str:
     late, burst = joins['first_s'], joins['burst_first_s']
     counts = ', '.join(map(str, joins['key_frames']))
     return (
-        '### Joining\n\nFrom the answer to the first whole key frame, ICE and DTLS included: alone '
-        f'{median([value * 1000 for value in late], 0)} ms ({len(late)} joins), 8 within 300 ms '
+        '### Joining\n\nFrom the answer to the first whole key frame, ICE and DTLS included: '
+        f'alone {median([value * 1000 for value in late], 0)} ms ({len(late)} joins), 8 within 300 ms '
         f'{median([value * 1000 for value in burst], 0)} ms. Key frames that a viewer got who was '
         f'there before, for each such crowd: {counts}.'
     )
 
 
 def _churn(churn: dict[str, Any]) -> str:
+    held = ('rss_kb', 'threads', 'descriptors', 'tasks')
     rows = [
-        [moment, *(str(churn[moment][what]) for what in ('rss_kb', 'threads', 'descriptors', 'tasks'))]
-        for moment in ('before', 'after')
+        [moment, *(str(churn[moment][what]) for what in held)] for moment in ('before', 'after')
     ]
     return (
         f'### Coming and going\n\n{churn["joins"]} viewers join and leave, one after the other, '

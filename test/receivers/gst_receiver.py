@@ -1,7 +1,7 @@
 """Receive one video by GStreamer's webrtcbin and show its pictures. For the system's Python.
 
-It writes its offer and reads the answer, each a line of JSON; then it writes a line for each picture
-that it decoded, whose pixels (BGR) it has put into a file. Arguments: H264 or VP8, that file.
+It writes its offer and reads the answer, each a line of JSON; then a line for each picture that it
+decoded, whose pixels (BGR) it has put into a file. Arguments: H264 or VP8, that file.
 """
 
 import json

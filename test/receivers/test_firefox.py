@@ -26,9 +26,7 @@ def test_firefox_shows_the_moving_scene(stack, browser):
     wait_until(lambda: (browser.inbound or {}).get('framesDecoded', 0) > 10, PICTURES_S, 'frames')
     assert browser.inbound['codec'] == 'video/VP8'
     first = wait_until(lambda: read_index(browser.picture()), PICTURES_S, 'a readable index')
-    wait_until(
-        lambda: (read_index(browser.picture()) or 0) > first, PICTURES_S, 'a later picture'
-    )
+    wait_until(lambda: (read_index(browser.picture()) or 0) > first, PICTURES_S, 'a later picture')
     picture = browser.picture()
     assert picture.shape == (480, 640, 3)
     assert read_corners(picture) == CORNERS

@@ -41,7 +41,7 @@ def environment():
 def _gstreamer():
     try:
         check = subprocess.run(
-            [PYTHON, '-c', CHECK], env=environment(), capture_output=True, text=True
+            [PYTHON, '-c', CHECK], env=environment(), capture_output=True, text=True, check=False
         )
     except OSError as error:
         pytest.skip(f'{PYTHON} does not run: {error.strerror}')

@@ -103,9 +103,7 @@ class Sender:
     def _on_state(self, webrtc, _):
         # A viewer begins with a key frame.
         if webrtc.get_property('connection-state').value_nick == 'connected':
-            event = GstVideo.video_event_new_upstream_force_key_unit(
-                Gst.CLOCK_TIME_NONE, True, 0
-            )
+            event = GstVideo.video_event_new_upstream_force_key_unit(Gst.CLOCK_TIME_NONE, True, 0)
             self._pipeline.get_by_name('encoder').get_static_pad('src').send_event(event)
 
     def remove(self, elements):
