@@ -15,6 +15,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 TESTS = HERE.parent.parent / 'test' / 'browser'
 LIVE_S = 20.0
+# All that the page offers.
+CODECS = ('video/H264',)
 
 
 class Window:
@@ -72,7 +74,7 @@ def watching(
     browser: Any, port: int, codecs: tuple[str, ...] = ('video/H264',)
 ) -> Iterator[Window]:
     """Open the page in a window of its own and wait until it is live."""
-    script = (HERE / 'page.js').read_text().replace('__CODECS__', json.dumps(codecs))
+    script = (HERE / 'page.js').read_text().replace('__CODECS__', json.dumps(CODECS))
     context = browser.new_context()
     try:
         page = context.new_page()

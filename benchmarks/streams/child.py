@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -88,8 +89,11 @@ class Child:
             RuntimeError: It ended, or did not answer in time.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({'do': do, **words}).encode() + b'\n')
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps({'do': do, **words}).encode() + b'\n')
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise RuntimeError(f'{self._name} has ended:\n{self.written()}') from error
         return self._read(timeout_s)
 
     def cpu_s(self) -> float:
@@ -117,7 +121,8 @@ class Child:
     def close(self) -> None:
         """End it, in order if it will."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         else:
             self._process.terminate()
         try:

@@ -98,7 +98,7 @@ def disturbance(plan: Plan, count: int = 8) -> dict[str, Any]:
                 _add(delays, case, _look(window, sender, plan.watch_s))
                 tap = weak.ask('report')['viewers'][0]
                 elapsed_s = time.monotonic() - start_s
-                weak_fps.setdefault(case, []).append(tap['frames'] / elapsed_s)
+                weak_fps.setdefault(case, []).append(tap['assembled'] / elapsed_s)
                 weak.ask('leave', count=1)
     return {'delays': delays, 'weak_fps': weak_fps}
 

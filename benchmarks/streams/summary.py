@@ -230,9 +230,9 @@ def _latency(delays: dict[str, Any]) -> str:
     rows = _percentile_rows(delays, delay.STEPS)
     return (
         f'### Latency\n\n{VGA.name}, over DDS and by the whole node, from the call of `publish` '
-        'to the picture with the same index in headless Chromium, in ms. Received: its last packet; '
-        'presented: given to the compositor; displayed: when Chromium expects it on the screen.'
-        '\n\n' + table(['viewers', 'until', 'p50', 'p95', 'p99', 'fps'], rows)
+        'to the picture with the same index in headless Chromium, in ms. Received: its last '
+        'packet; presented: given to the compositor; displayed: when Chromium expects it on the '
+        'screen.\n\n' + table(['viewers', 'until', 'p50', 'p95', 'p99', 'fps'], rows)
     )
 
 
@@ -242,19 +242,20 @@ def _disturbance(disturbance: dict[str, Any]) -> str:
     fps = ', '.join(f'{case} {value:.1f}' for case, value in weak_fps.items())
     return (
         '### One viewer with a weak link\n\nThe same among 8 viewers, of which one is behind a '
-        f'weak link. What that one got, in whole frames a second: {fps}.\n\n'
+        f'weak link. What that one got, in frames a second, with packets sent again: {fps}.\n\n'
         + table(['weak link', 'until', 'p50 ms', 'p95 ms', 'p99 ms', 'fps'], rows)
     )
 
 
 def _join(joins: dict[str, Any]) -> str:
-    late, burst = joins['first_s'], joins['burst_first_s']
+    late_ms = [first_s * 1000 for first_s in joins['first_s']]
+    crowd_ms = [first_s * 1000 for first_s in joins['burst_first_s']]
     counts = ', '.join(map(str, joins['key_frames']))
     return (
         '### Joining\n\nFrom the answer to the first whole key frame, ICE and DTLS included: '
-        f'alone {median([value * 1000 for value in late], 0)} ms ({len(late)} joins), 8 within 300 ms '
-        f'{median([value * 1000 for value in burst], 0)} ms. Key frames that a viewer got who was '
-        f'there before, for each such crowd: {counts}.'
+        f'alone {median(late_ms, 0)} ms ({len(late_ms)} joins), of 8 within 300 ms '
+        f'{median(crowd_ms, 0)} ms. Key frames that a viewer got who was there before, for each '
+        f'such crowd: {counts}.'
     )
 
 

@@ -19,6 +19,7 @@ from aiortc import RTCRtpReceiver
 
 # NAL unit types (RFC 6184): a picture to begin with, what describes it, and two kinds of packets.
 _IDR, _SPS, _STAP_A, _FU_A = 5, 7, 24, 28
+RTP_HZ = 90_000
 
 
 def _discard(
@@ -27,13 +28,14 @@ def _discard(
     pictures: asyncio.Queue[Any],
     error: threading.Event,
 ) -> None:
-    while frames.get() is not None:
-        pass
-    asyncio.run_coroutine_threadsafe(pictures.put(None), loop)
+    while (task := frames.get()) is not None:
+        _, frame = task
+        loop.call_soon_threadsafe(pictures.put_nowait, frame.timestamp)
+    loop.call_soon_threadsafe(pictures.put_nowait, None)
 
 
 def decode_nothing() -> None:
-    """Have all receivers of this process throw away the frames that they have put together."""
+    """Have all tracks of this process give the frames' RTP times in place of pictures."""
     aiortc.rtcrtpreceiver.decoder_worker = _discard
 
 
@@ -53,7 +55,7 @@ class Tap:
     Attributes:
         first_key_s: When the first key frame was there, whole, by time.monotonic(); 0 before.
         first_frame: Set then.
-        key_times_s: When each key frame began to come.
+        key_times_s: The time of each key frame, by its RTP timestamp: that of the camera.
     """
 
     def __init__(self, receiver: RTCRtpReceiver, *, estimates: bool) -> None:
@@ -93,7 +95,7 @@ class Tap:
         self.size_bytes += len(packet.payload)
         if packet.timestamp != self._key_timestamp and begins_key_frame(packet.payload):
             self._key_timestamp = packet.timestamp
-            self.key_times_s.append(now_s)
+            self.key_times_s.append(packet.timestamp / RTP_HZ)
         if packet.marker:
             self._end_frame(packet.timestamp, now_s)
 

@@ -15,6 +15,7 @@ from aiortc import (
     RTCRtpReceiver,
     RTCSessionDescription,
 )
+from aiortc.mediastreams import MediaStreamError
 
 from streams import exchange, talk
 from streams.tap import Tap, decode_nothing
@@ -38,10 +39,12 @@ class Viewer:
         )
         self.tap = Tap(transceiver.receiver, estimates=estimates)
         self.answered_s = 0.0
+        self.assembled = 0
+        self._assembled_one = asyncio.Event()
         self._end = contextlib.AsyncExitStack()
 
     async def join(self, way: str, port: int, weakness: Weakness | None) -> None:
-        """Offer, take the answer, and wait for the first key frame."""
+        """Offer, take the answer, and wait for a key frame; by a weak link, for any frame."""
         self._end.push_async_callback(self._connection.close)
         opened = exchange.by_signaling(port) if way == 'signaling' else exchange.by_line(port)
         swap = await self._end.enter_async_context(opened)
@@ -58,8 +61,29 @@ class Viewer:
         if link is not None:
             answer = link.rewrite_answer(answer)
         await self._connection.setRemoteDescription(RTCSessionDescription(answer, 'answer'))
+        assembling = asyncio.create_task(self._assemble())
+        self._end.callback(assembling.cancel)
+        first = self.tap.first_frame if weakness is None else self._assembled_one
         async with asyncio.timeout(DEADLINE_S):
-            await self.tap.first_frame.wait()
+            await first.wait()
+
+    async def _assemble(self) -> None:
+        """Count the frames that aiortc has put together, of packets sent again, too."""
+        track = self._connection.getReceivers()[0].track
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                await track.recv()
+                self.assembled += 1
+                self._assembled_one.set()
+
+    def report(self) -> dict[str, Any]:
+        """Return what was counted since the last `reset`."""
+        return {**self.tap.report(), 'assembled': self.assembled}
+
+    def reset(self) -> None:
+        """Count from here on."""
+        self.tap.reset()
+        self.assembled = 0
 
     async def leave(self) -> None:
         """Be gone."""
@@ -102,22 +126,22 @@ class Viewers:
     async def watch(self, duration_s: float) -> dict[str, Any]:
         """Count for so long; return what each viewer has counted, the oldest first."""
         for viewer in self._viewers:
-            viewer.tap.reset()
+            viewer.reset()
         start_s = time.monotonic()
         await asyncio.sleep(duration_s)
         elapsed_s = time.monotonic() - start_s
-        reports = [viewer.tap.report() for viewer in self._viewers]
+        reports = [viewer.report() for viewer in self._viewers]
         return {'elapsed_s': elapsed_s, 'viewers': reports}
 
     async def reset(self) -> dict[str, Any]:
         """Count from here on."""
         for viewer in self._viewers:
-            viewer.tap.reset()
+            viewer.reset()
         return {}
 
     async def report(self) -> dict[str, Any]:
         """Return what each viewer has counted."""
-        return {'viewers': [viewer.tap.report() for viewer in self._viewers]}
+        return {'viewers': [viewer.report() for viewer in self._viewers]}
 
 
 async def main(way: str, port: int) -> None:
