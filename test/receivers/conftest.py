@@ -17,8 +17,9 @@ DOMAIN_ID = 93
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run the nodes, once for all receivers; the camera is there when this returns.
 
-    The camera offers the machine's own addresses, since libnice has no loopback.
+    The camera offers the machine's own addresses, since libnice has no loopback. It is a slow
+    one, so that a busy machine has no need to skip pictures.
     """
     directory = tmp_path_factory.mktemp('stack')
-    with running_stack(directory, DOMAIN_ID, ice_addresses='') as stack:
+    with running_stack(directory, DOMAIN_ID, ice_addresses='', rate_hz=10.0) as stack:
         yield stack
