@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -117,6 +117,14 @@ class Child:
         """Return the last of what it wrote as errors, and of a program that does not talk all."""
         self._log.seek(0)
         return self._log.read()[-3000:].decode(errors='replace')
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Add what this program wrote to an error of others that have to do with it."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise RuntimeError(f'{error}\n--- {self._name}:\n{self.written()}') from error
 
     def close(self) -> None:
         """End it, in order if it will."""

@@ -22,8 +22,8 @@ def measure(
     """Give each contender its turn for each size, and that `plan.rounds` times.
 
     Returns:
-        The costs, and what could not be measured, with the reason: of a contender that fails with
-        so many viewers, no more are tried.
+        The costs, and what could not be measured, with the reason: of a contender that has failed
+        twice with so many viewers, no more are tried.
     """
     costs: Costs = {
         stream.name: {contender.key: {} for contender in contenders} for stream in streams
@@ -45,8 +45,9 @@ def measure(
                 except TurnError as error:
                     print(error, file=sys.stderr)
                     what = f'{stream.name} {contender.key}, viewers: {error.count}'
+                    if what in failures:
+                        most[place] = error.count - 1
                     failures[what] = str(error).splitlines()[0]
-                    most[place] = error.count - 1
     return costs, failures
 
 
@@ -67,7 +68,7 @@ def _turn(
 ) -> None:
     count, wanted = 0, counts[0]
     try:
-        with contender.running(stream) as sender:
+        with contender.running(stream) as sender, sender.child.explained():
             if not contender.viewers:
                 time.sleep(plan.settle_s)
                 into.setdefault('0', []).append(_alone(plan, sender))

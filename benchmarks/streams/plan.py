@@ -60,8 +60,8 @@ class Plan:
     rounds: int = 3
     viewers: tuple[int, ...] = (1, 2, 4, 8)
     settle_s: float = 1.0
-    measure_s: float = 3.5
-    watch_s: float = 10.0
+    measure_s: float = 3.0
+    watch_s: float = 8.0
     late_joins: int = 20
     bursts: int = 5
     joins: int = 60

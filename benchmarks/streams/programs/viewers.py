@@ -64,8 +64,7 @@ class Viewer:
         assembling = asyncio.create_task(self._assemble())
         self._end.callback(assembling.cancel)
         first = self.tap.first_frame if weakness is None else self._assembled_one
-        async with asyncio.timeout(DEADLINE_S):
-            await first.wait()
+        await first.wait()
 
     async def _assemble(self) -> None:
         """Count the frames that aiortc has put together, of packets sent again, too."""
@@ -108,7 +107,8 @@ class Viewers:
 
         async def later(place: int, viewer: Viewer) -> None:
             await asyncio.sleep(within_s * place / count)
-            await viewer.join(self._way, self._port, weak)
+            async with asyncio.timeout(DEADLINE_S):
+                await viewer.join(self._way, self._port, weak)
 
         failures = await asyncio.gather(
             *(later(place, viewer) for place, viewer in enumerate(new)), return_exceptions=True
