@@ -11,7 +11,7 @@ DEMO_ARGS ?=
 # finding its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test test-jazzy lint env clean
+.PHONY: help demo test test-jazzy receivers lint env clean
 .NOTPARALLEL:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo '             (DEMO_ARGS=--help lists its options)'
 	@echo 'make test    run every test; PYTEST_ARGS="-k name" chooses some'
 	@echo 'make test-jazzy  the same on the wheels of ROS 2 Jazzy, not Kilted; in a shell without ROS'
+	@echo 'make receivers   install Firefox, GStreamer and werift for test/receivers (apt-get, npm)'
 	@echo 'make lint    check style, types, shell scripts and the page'"'"'s modules'
 	@echo 'make env     only make the environment ($(VENV)) that the others need'
 	@echo 'make clean   remove the environments and everything else that was made'
@@ -41,11 +42,14 @@ test:
 test-jazzy:
 	@$(MAKE) --no-print-directory test WHEELS=jazzy
 
+receivers:
+	@tools/install_receivers.sh
+
 lint:
 	@tools/setup_env.sh $(VENV) test $(WHEELS)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" tools/lint.sh
 
 clean:
 	rm -rf .venv .venv-* build install log .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf *.egg-info mutants
+	rm -rf *.egg-info mutants test/receivers/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -129,7 +129,7 @@ def main() -> None:
     text = summary.document(results)
     print(text)
     if chosen.document:
-        write_section(DOCUMENT, text)
+        write_section(DOCUMENT, 'benchmarks/signaling.py', text)
 
 
 if __name__ == '__main__':

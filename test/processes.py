@@ -209,10 +209,19 @@ class Stack:
     Args:
         directory: For the token file and the logs of ROS.
         domain_id: A ROS_DOMAIN_ID that no other module uses.
+        ice_addresses: What the camera offers for video; '' for all but loopback.
+        rate_hz: Of the camera.
     """
 
-    def __init__(self, directory: Path, domain_id: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        domain_id: int,
+        ice_addresses: str = '127.0.0.1',
+        rate_hz: float = 30.0,
+    ) -> None:
         self.port = free_port()
+        self.rate_hz = rate_hz
         self.environment = ros_environment(domain_id, directory)
         self._token_file = directory / 'tokens.json'
         self._running: dict[str, Process] = {}
@@ -221,10 +230,10 @@ class Stack:
         token_file = f'auth.token_file:={self._token_file}'
         self._parameters = {
             'signaling_server': ['host:=127.0.0.1', f'port:={self.port}', token_file],
-            'test_camera': [],
+            'test_camera': [f'rate:={rate_hz}'],
             'camera_sender': [
                 f'server_url:=ws://127.0.0.1:{self.port}', token_file,
-                'ice_addresses:=[127.0.0.1]',
+                *([f'ice_addresses:=[{ice_addresses}]'] if ice_addresses else []),
             ],
         }  # fmt: skip
 
@@ -277,9 +286,12 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(directory: Path, domain_id: int, *names: str) -> Iterator[Stack]:
-    """Run these nodes as long as the context lasts; all three if none is named."""
-    stack = Stack(directory, domain_id)
+def running_stack(directory: Path, domain_id: int, *names: str, **options: Any) -> Iterator[Stack]:
+    """Run these nodes as long as the context lasts; all three if none is named.
+
+    The options are those of `Stack`.
+    """
+    stack = Stack(directory, domain_id, **options)
     try:
         stack.start(*(names or NODES))
         yield stack

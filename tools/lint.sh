@@ -20,7 +20,8 @@ else
 fi
 if command -v node >/dev/null; then
     # A module is only read as one from standard input, whatever its name ends in.
-    modules=$(find rtc_signaling/web test -name '*.js' -o -name '*.mjs')
+    modules=$(find rtc_signaling/web test benchmarks -name node_modules -prune -o \
+        -name '*.js' -print -o -name '*.mjs' -print)
     for module in $modules; do
         check "node --check $module" node --input-type=module --check <"$module"
     done

@@ -8,9 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BEGIN = '<!-- begin: benchmarks/signaling.py -->'
-END = '<!-- end: benchmarks/signaling.py -->'
-
 
 @dataclass(frozen=True)
 class Goal:
@@ -21,17 +18,19 @@ class Goal:
         value: What was measured.
         limit: The most that it may be.
         unit: Of both; `x` for a ratio.
+        least: The limit is the least that it may be.
     """
 
     what: str
     value: float
     limit: float
     unit: str
+    least: bool = False
 
     @property
     def is_met(self) -> bool:
         """Whether the value is within the limit."""
-        return self.value <= self.limit
+        return self.value >= self.limit if self.least else self.value <= self.limit
 
     def row(self) -> list[str]:
         """Return it as a row of a table."""
@@ -68,12 +67,13 @@ def ratio(values: Sequence[float], others: Sequence[float]) -> float:
     return statistics.median(values) / statistics.median(others)
 
 
-def write_section(path: Path, text: str) -> None:
-    """Put `text` between the two markers of a document, or append both to it."""
+def write_section(path: Path, program: str, text: str) -> None:
+    """Put `text` between the two markers of a program in a document, or append both to it."""
+    begin, end = f'<!-- begin: {program} -->', f'<!-- end: {program} -->'
     document = path.read_text(encoding='utf-8') if path.exists() else ''
-    section = f'{BEGIN}\n{text.strip()}\n{END}'
-    if BEGIN in document:
-        pattern = re.escape(BEGIN) + '.*?' + re.escape(END)
+    section = f'{begin}\n{text.strip()}\n{end}'
+    if begin in document:
+        pattern = re.escape(begin) + '.*?' + re.escape(end)
         document = re.sub(pattern, lambda _: section, document, flags=re.DOTALL)
     else:
         document = f'{document.rstrip()}\n\n{section}\n'

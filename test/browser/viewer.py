@@ -140,6 +140,7 @@ class Viewer:
     Args:
         browser: Playwright's.
         url: The page's address, with the token.
+        script: What runs in the page before its own scripts; '' for nothing.
         options: Playwright's, for the window.
 
     Attributes:
@@ -147,9 +148,11 @@ class Viewer:
         complaints: Errors and warnings of its console, and exceptions that nobody caught.
     """
 
-    def __init__(self, browser: Any, url: str, **options: Any) -> None:
+    def __init__(self, browser: Any, url: str, script: str = '', **options: Any) -> None:
         self._context = browser.new_context(**options)
         self.page = self._context.new_page()
+        if script:
+            self.page.add_init_script(script)
         self.complaints: list[str] = []
         self.page.on('console', self._on_console)
         self.page.on('pageerror', lambda error: self.complaints.append(str(error)))
