@@ -12,7 +12,7 @@ from ros_stage import observer, serving, start
 
 __all__ = ['observer', 'start']
 
-DOMAIN_ID = 81
+DOMAIN_ID = 84
 START_S = 30.0
 # Not the most saturated ones, of which an error would be cut off.
 COLOURS = np.array(
