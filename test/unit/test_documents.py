@@ -88,7 +88,7 @@ def test_each_parameter_that_a_document_sets_exists():
     dotted = re.compile(r'`((?:auth|tls|turn|limits|warn|reconnect|depth)\.\w+)')
     named = {name for path in DOCUMENTS for name in dotted.findall(read(path))}
     assert len(named) > 10
-    assert named <= known
+    assert named - {'auth.py'} <= known
     set_in_yaml = set()
     for path in DOCUMENTS:
         for block in re.findall(r'^```yaml\n(.*?)^```$', read(path), re.MULTILINE | re.DOTALL):
