@@ -12,7 +12,7 @@ from rtc_signaling.media.scene import CORNERS, read_corners, read_index
 
 DOMAIN_ID = 61
 FIRST_PICTURES_S = 5.0
-PICTURES_S = 10.0
+PICTURES_S = 30.0
 
 
 @pytest.fixture(scope='module')

@@ -14,8 +14,8 @@ DOMAIN_ID = 63
 CAMERA = 'camera_sender: camera'
 # The parameter's default.
 STALE_TIMEOUT_S = 2.0
-PICTURES_S = 10.0
-BACK_S = 10.0
+PICTURES_S = 30.0
+BACK_S = 30.0
 # The page's longest back-off; a short absence of the server never gets so far.
 PAGE_BACK_S = 30.0
 # Of a stream of 30 pictures a second on two cores that others use as well.

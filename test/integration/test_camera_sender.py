@@ -20,7 +20,7 @@ from rtc_signaling.errors import RefusedError
 from rtc_signaling.ice import IceManager
 from rtc_signaling.media import peer
 from rtc_signaling.media.codecs import preferences
-from rtc_signaling.media.feed import ON_ITS_WAY_S
+from rtc_signaling.media.feed import ON_ITS_WAY_S, CameraTrack
 from rtc_signaling.media.key_frames import SHARED_PERIOD_S
 from rtc_signaling.media.scene import read_index
 from rtc_signaling.media.sender import CameraSender
@@ -542,7 +542,12 @@ async def test_a_bad_image_is_reported_and_a_good_one_shown_again():
         await viewer.watch()
 
 
-async def test_three_viewers_get_the_same_pictures_of_one_encoder():
+async def test_three_viewers_get_the_same_pictures_of_one_encoder(monkeypatch):
+    asked = []  # by viewers that lost something, on a busy machine
+    request = CameraTrack.request_key_frame
+    monkeypatch.setattr(
+        CameraTrack, 'request_key_frame', lambda track: asked.append(track) or request(track)
+    )
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving())
         sender = await stack.enter_async_context(sending(server.port))
@@ -562,7 +567,7 @@ async def test_three_viewers_get_the_same_pictures_of_one_encoder():
         [figures] = sender.camera.encoders
         assert (figures.codec, figures.encoder, figures.viewers) == ('h264', 'libx264', 3)
         # One for all that came together, at most one more for each that came later.
-        assert figures.key_frames <= 3
+        assert figures.key_frames <= 3 + len(asked)
         assert sender.camera.counts.dropped == 0
 
 

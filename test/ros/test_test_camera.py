@@ -156,7 +156,8 @@ def test_large_images_arrive_whole_and_at_the_set_rate(ros):
     lost = indices[-1] - indices[0] - 40
     assert lost <= 8
     seconds = (stamp_ns(images[-1]) - stamp_ns(images[0])) / 1e9
-    assert seconds / (40 + lost) == pytest.approx(1 / 20, rel=0.1)
+    # Never faster; a busy machine may be late.
+    assert 0.9 / 20 < seconds / (40 + lost) < 2 / 20
 
 
 def test_reliable_publishers_serve_reliable_subscribers(ros):

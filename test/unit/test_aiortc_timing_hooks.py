@@ -141,6 +141,7 @@ async def test_ordinary_messages_pass_the_guard():
         [channel] = ours.sctp._data_channels.values()
         channel.on('message', heard.append)
         [sending] = theirs.sctp._data_channels.values()
+        await until(lambda: sending.readyState == 'open', 'open')
         for i in range(50):
             sending.send(f'message {i}')
         await until(lambda: len(heard) == 50, 'messages heard')

@@ -12,7 +12,7 @@ ASSIGNED = re.compile(
 )
 SHARED = re.compile(r'^DOMAIN_ID = own_domain\((\d+)\)$', re.M)
 # Processes of pytest-xdist for which a shared domain has room.
-PROCESSES = 3
+PROCESSES = 2
 
 
 def test_each_module_has_domains_of_its_own():
