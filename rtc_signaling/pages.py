@@ -16,8 +16,9 @@ _CONTENT_TYPES = {
 }
 _SECURITY_HEADERS = {
     'Content-Security-Policy': (
-        "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; media-src blob: mediastream:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'; require-trusted-types-for 'script'"
     ),
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',

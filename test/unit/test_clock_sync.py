@@ -85,11 +85,11 @@ def test_nothing_that_comes_raises(message):
 
 
 def test_an_answer_has_what_a_viewer_reads():
-    answer = Answer(1234.5, ((1, 2, 3),), t1_us=10, t2_us=11)
+    answer = Answer(1234.5, ((1, 2, 3),), 7, t1_us=10, t2_us=11)
     assert json.loads(answer.encode()) == {
         'type': 'pong', 't0': 1234.5, 't1_us': 10, 't2_us': 11, 'runs': [[1, 2, 3]],
     }  # fmt: skip
-    assert json.loads(Answer(1.0, (), simulated=True).encode()) == {
+    assert json.loads(Answer(1.0, (), 7, simulated=True).encode()) == {
         'type': 'pong', 't0': 1.0, 'runs': [], 'simulated': True,
     }  # fmt: skip
 
