@@ -4,43 +4,43 @@ import { View } from './view.js';
 
 export const ALL = '*';
 
-/** Show one more camera beside the main one. */
 class Tile {
 	constructor(template, client, onChoose) {
 		this.element = template.content.firstElementChild.cloneNode(true);
 		[this.video, this.frozen, this.button] = this.element.children;
 		this.view = new View(this.video, client);
-		this.button.addEventListener('click', onChoose);
+		this.button.onclick = onChoose;
 	}
 
 	update(name) {
-		const { frozenFor, pill, age, shown, frozen } = this.view.read();
-		this.element.toggleAttribute('data-frozen', frozenFor !== '');
+		const { frozenFor, pill, age, moves } = this.view.read();
+		this.element.toggleAttribute('data-frozen', frozenFor);
 		this.frozen.textContent = frozenFor;
 		this.frozen.hidden = !frozenFor;
-		this.button.textContent = [name, pill, ...(shown && !frozen ? [age.text] : [])].join(' · ');
-		this.video.ariaLabel = `Live picture of the camera ${name}`;
+		this.button.textContent = `${name} · ${pill}${moves ? ` · ${age.text}` : ''}`;
+		this.video.ariaLabel = `Camera ${name}`;
+	}
+
+	close() {
+		this.view.client.stop();
+		this.element.remove();
 	}
 }
 
-/** Keep the list of cameras and the tiles up to date; `main` is the large view's. */
 export class Cameras {
-	#tiles = new Map(); // client_id -> Tile
+	chosen = new URLSearchParams(location.search).get('camera');
+	#tiles = new Map(); // by client_id
 	#listed = '';
 
 	constructor(select, stage, template, main) {
 		Object.assign(this, { select, stage, template, main });
-		this.chosen = new URLSearchParams(location.search).get('camera');
 		if (this.chosen !== ALL) main.client.camera = this.chosen;
-		select.addEventListener('change', () => this.choose(select.value));
+		select.onchange = () => this.choose(select.value);
 	}
 
-	/** Watch a camera by its client_id, or ALL. */
 	choose(id) {
 		this.chosen = id;
-		const url = new URL(location);
-		url.searchParams.set('camera', id);
-		history.replaceState(history.state, '', url);
+		history.replaceState(history.state, '', `?camera=${encodeURIComponent(id)}`);
 		if (id !== ALL) this.main.client.choose(id);
 		this.update();
 	}
@@ -48,42 +48,36 @@ export class Cameras {
 	update() {
 		const { senders, sender } = this.main.client;
 		this.#list(senders);
-		const others = this.chosen === ALL ? [...senders.keys()].filter((id) => id !== sender) : [];
-		for (const id of this.#tiles.keys()) if (!others.includes(id)) this.#close(id);
-		for (const id of others) {
+		const stays = (id) => this.chosen === ALL && id !== sender && senders.has(id);
+		this.close(stays);
+		for (const id of [...senders.keys()].filter(stays)) {
 			if (!this.#tiles.has(id)) this.#open(id);
 			this.#tiles.get(id).update(senders.get(id).name || id);
 		}
 	}
 
-	close() {
-		for (const id of this.#tiles.keys()) this.#close(id);
+	close(stays = () => false) {
+		for (const [id, tile] of this.#tiles) {
+			if (stays(id)) continue;
+			this.#tiles.delete(id);
+			tile.close();
+		}
 	}
 
 	#open(id) {
-		const client = this.main.client.beside(id);
-		const tile = new Tile(this.template, client, () => this.choose(id));
+		const tile = new Tile(this.template, this.main.client.beside(id), () => this.choose(id));
 		this.#tiles.set(id, tile);
 		this.stage.append(tile.element);
 	}
 
-	#close(id) {
-		const { view, element } = this.#tiles.get(id);
-		view.client.stop();
-		element.remove();
-		this.#tiles.delete(id);
-	}
-
 	#list(senders) {
 		const options = [...senders.values()].map(({ client_id, name }) => [name || client_id, client_id]);
-		if (options.length > 1) options.push(['All cameras', ALL]);
-		const listed = JSON.stringify(options);
-		if (listed !== this.#listed) {
-			this.#listed = listed;
+		this.select.hidden = options.length < 2;
+		options.push(['All cameras', ALL]);
+		if (JSON.stringify(options) !== this.#listed) {
+			this.#listed = JSON.stringify(options);
 			this.select.replaceChildren(...options.map((option) => new Option(...option)));
-			this.select.parentElement.hidden = options.length < 2;
 		}
-		const value = this.chosen === ALL ? ALL : this.main.client.sender;
-		if (this.select.value !== value) this.select.value = value;
+		this.select.value = this.chosen === ALL ? ALL : this.main.client.sender;
 	}
 }

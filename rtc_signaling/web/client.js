@@ -1,24 +1,19 @@
-/**
- * Receive cameras: the signaling (docs/protocol.md) and WebRTC, without any DOM. How to use it in
- * a page of your own, and how it is built: docs/page.md.
- */
+/** Receive cameras, without any DOM (docs/page.md). */
 
 import { Link, backOff_s } from './link.js';
 import { Media } from './media.js';
 import { Outbox } from './outbox.js';
-import { DEAD_S, DEAD_WITH_NEW_SENDER_S, describeState } from './state.js';
+import { DEAD_S, DEAD_IF_NEW_S, describeState } from './state.js';
 
 const TICK_S = 0.5;
-const STATS_S = 2;
 const SETUP_TIMEOUT_S = 15;
-const BYES = ['busy', 'disabled', 'lost']; // reasons of a `bye` that the page has words for
+const BYES = ['busy', 'disabled', 'lost'];
 
 const now = () => performance.now();
 
-/** Hold what the clients of one server share: the link to it, and what it has told. */
 class Server {
-	senders = new Map(); // client_id -> {client_id, name, joinedAt}
-	clients = new Map(); // ViewerClient -> what takes messages; {} says that the link changed
+	senders = new Map(); // by client_id
+	clients = new Map(); // ViewerClient -> what takes messages, {} when the link changed
 	iceServers = [];
 	resumeWindow_s = 0;
 	welcomedAt = 0;
@@ -37,7 +32,7 @@ class Server {
 	}
 
 	#pass(message) {
-		for (const take of [...this.clients.values()]) take(message);
+		for (const take of this.clients.values()) take(message);
 	}
 
 	#take(message) {
@@ -48,13 +43,16 @@ class Server {
 		else if (type === 'ack') this.outbox.take(message);
 		else if (type === 'error') {
 			const known = this.outbox.take(message);
-			// Without an id it is about `stats` or `bye`, which nobody misses.
+			// Without an id it is about `stats`, which nobody misses.
 			const minor = !known && message.msg_id === undefined && message.retry;
 			if (minor && this.link.state === 'online') return;
 		}
 		this.#pass(message);
 		if (type === 'connected') this.outbox.resume();
-		if (code === 'forbidden_client_id') this.link.renew();
+		if (code === 'forbidden_client_id') {
+			this.link.forget();
+			this.link.open();
+		}
 	}
 
 	#welcome({ ice_servers, limits, resumed, peers }) {
@@ -73,82 +71,36 @@ class Server {
 	}
 }
 
-/**
- * Receive one camera and keep receiving it. Events, each with a `detail`:
- * - `state` {state, cause, ...}: what it is doing now; see `describeState`.
- * - `track` {track, stream}: a new picture source; the first packet has just come.
- * - `media` {}: new figures, twice a second while there is a peer connection; see `figures`.
- * - `error` {code, message, ...}: what the server complained of.
- */
 export class ViewerClient extends EventTarget {
-	state = 'connecting';
 	detail = { state: 'connecting', cause: null };
 	#server;
-	#media = null;
-	#reportedAt = -Infinity;
-	#left = null; // the last camera's peer_left
-	#failure = null; // {cause, retryAt}: video could not be set up, and when to try again
+	media = null;
+	#left = null;
+	#failure = null;
 	#attempt = 0;
 	#timer;
 	#work = Promise.resolve();
 
-	/**
-	 * Prepare; `start` connects.
-	 *
-	 * Args:
-	 *   url: Of the WebSocket; by default on the server that this module came from.
-	 *   token: The access token; empty where the server wants none.
-	 *   camera: The sender's client_id; null for the first.
-	 *   server: For `beside`.
-	 */
 	constructor({ url = new URL('ws', import.meta.url), token = '', camera, server } = {}) {
 		super();
 		this.camera = camera ?? null;
 		this.#server = server ?? new Server(url, token);
 	}
 
-	get pc() {
-		return this.#media?.pc ?? null;
-	}
+	get pc() { return this.media?.pc; }
+	get timing() { return this.media?.timing; }
+	get state() { return this.detail.state; }
+	get clientId() { return this.#server.link.clientId; }
+	get host() { return this.#server.link.url.host; }
+	get senders() { return this.#server.senders; }
+	get sender() { return this.media?.sender ?? this.#choose(); }
 
-	get clientId() {
-		return this.#server.link.clientId;
-	}
-
-	get host() {
-		return this.#server.link.url.host;
-	}
-
-	/** The cameras that are there: client_id -> {client_id, name}. */
-	get senders() {
-		return this.#server.senders;
-	}
-
-	/** The client_id of the camera whose video this is; null without any. */
-	get sender() {
-		return this.#media?.sender ?? this.#choose() ?? null;
-	}
-
-	/** What is known of the media; ages in s, null where nothing came yet. */
-	get figures() {
-		const age_s = (at) => (at ? (now() - at) / 1000 : null);
-		const media = this.#media;
-		return {
-			bytesAge_s: age_s(media?.bytesAt),
-			framesAge_s: age_s(media?.framesAt),
-			frames: media?.stats.frames ?? 0, // decoded so far
-			details: media?.flows(DEAD_S) ? media.details : null, // of the last 2 s
-		};
-	}
-
-	/** The `Timing` of the media, which wants to know what is presented; or undefined. */
-	get timing() {
-		return this.#media?.timing;
-	}
-
-	start() {
-		this.#begin();
-		this.#server.link.open();
+	start(opens = true) {
+		clearInterval(this.#timer);
+		this.#timer = setInterval(() => this.#tick(), TICK_S * 1000);
+		this.#server.clients.set(this, (message) => this.#take(message));
+		if (opens) this.#server.link.open();
+		else this.#take({});
 	}
 
 	stop() {
@@ -159,40 +111,25 @@ export class ViewerClient extends EventTarget {
 		this.#endMedia();
 	}
 
-	/** Watch another camera from now on; null for the first. */
 	choose(camera) {
 		this.camera = camera;
-		if (this.#media && this.#media.sender !== this.#choose()) this.#leave();
+		if (this.media && this.media.sender !== this.#choose()) this.#leave();
 		this.#failure = this.#left = null;
 		this.#take({});
 	}
 
-	/** Return a client of one more camera, by the same link; `stop` it as well. */
 	beside(camera) {
 		const other = new ViewerClient({ camera, server: this.#server });
-		other.#begin();
-		other.#take({});
+		other.start(false);
 		return other;
 	}
 
-	/** Try again at once: the network came back, or the page is being looked at again. */
-	wake() {
-		this.#server.link.wake();
-	}
+	wake() { this.#server.link.wake(); }
 
-	/** Log in with another token; running video stays. */
-	login(token) {
-		this.#server.link.login(token);
-	}
-
-	#begin() {
-		clearInterval(this.#timer);
-		this.#timer = setInterval(() => this.#tick(), TICK_S * 1000);
-		this.#server.clients.set(this, (message) => this.#take(message));
-	}
+	login(token) { this.#server.link.login(token); }
 
 	#take(message) {
-		const media = this.#media;
+		const { media } = this;
 		switch (message.type) {
 			case 'connected':
 				if (message.resumed) break;
@@ -207,41 +144,34 @@ export class ViewerClient extends EventTarget {
 				if (!media.connected) this.#endMedia();
 				break;
 			case 'offer': this.#onOffer(message); break;
-			case 'answer': this.#onSession(message, (current) => current.takeAnswer(message)); break;
+			case 'answer':
 			case 'ice_candidate':
-				this.#onSession(message, (current) => current.takeCandidate(message));
+				if (this.#isOurs(message)) this.#inOrder((current) => current.take(message));
 				break;
 			case 'bye': this.#onBye(message); break;
 			case 'error': // that the camera is gone is told by `peer_left`
 				if (message.code !== 'expired') this.#tell('error', message);
-				else if (message.msg_id && message.msg_id === media?.offerMsgId && !media.connected) {
-					this.#endMedia();
-				}
+				else if (media?.isOpen(message.msg_id)) this.#endMedia();
 				break;
-			default: // the protocol may grow: what is not known is not ours
+			default:
 		}
 		this.#decide();
 		this.#update();
 	}
 
-	#onJoined({ role, client_id }) {
-		if (role !== 'sender' || !this.#wants(client_id)) return;
+	#onJoined({ client_id }) {
+		if (!this.#wants(client_id)) return;
 		this.#left = this.#failure = null;
 		this.#attempt = 0;
-		const media = this.#media;
+		const { media } = this;
 		if (media?.sender !== client_id || media.connected) return;
 		// An offer to a camera that restarted is never answered, but one that waited for it is.
 		if (media.waits) Object.assign(media, { queued: false, startedAt: now() });
 		else this.#endMedia();
 	}
 
-	/**
-	 * Give way to an offer of the robot's, even when one of ours is open: we are polite.
-	 *
-	 * Ours goes with its connection: after a rollback Chromium sometimes gathers no candidates.
-	 */
 	#onOffer(message) {
-		const media = this.#media;
+		const { media } = this;
 		if (!(media ? this.#isOurs(message) : this.#wants(message.sender_id))) return;
 		if (!media?.isOfSameEnd(message.sdp)) {
 			this.#newMedia(message.sender_id ?? media?.sender ?? this.#choose());
@@ -249,24 +179,15 @@ export class ViewerClient extends EventTarget {
 		this.#inOrder((current) => current.answer(message));
 	}
 
-	/** Take a message of the session with the camera that we have; others have gone by. */
-	#onSession(message, step) {
-		if (this.#isOurs(message)) this.#inOrder(step);
-	}
-
-	/** End at once what the robot has ended, instead of seeing it stand still first. */
-	#onBye({ sender_id, offer_id, reason, retry_after_s }) {
-		if (!this.#media || !this.#isOurs({ sender_id }) || !this.#media.isFrom(offer_id)) return;
+	#onBye(message) {
+		const { offer_id, reason, retry_after_s } = message;
+		if (!this.#isOurs(message) || !this.media?.isFrom(offer_id)) return;
 		this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
 	}
 
-	#isOurs({ sender_id }) {
-		return sender_id === undefined || sender_id === this.#media?.sender;
-	}
+	#isOurs({ sender_id }) { return !sender_id || sender_id === this.media?.sender; }
 
-	#wants(sender_id) {
-		return (this.camera ?? sender_id) === sender_id;
-	}
+	#wants(sender_id) { return (this.camera ?? sender_id) === sender_id; }
 
 	#post(media, message) {
 		const { type } = message;
@@ -284,74 +205,68 @@ export class ViewerClient extends EventTarget {
 		});
 	}
 
-	/** Run a step of the agreement after those before it, unless its connection is gone by then. */
 	#inOrder(step) {
-		const media = this.#media;
+		const { media } = this;
 		if (!media) return;
 		this.#work = this.#work.then(async () => {
-			if (media !== this.#media) return;
+			if (media !== this.media) return;
 			try {
 				await step(media);
 			} catch (error) {
-				if (media === this.#media) this.#webRtcFailed(error, media.connected);
+				if (media === this.media) this.#webRtcFailed(error, media.connected);
 			}
 			this.#update();
 		});
 	}
 
 	#webRtcFailed(error, connected) {
-		this.#tell('error', { code: 'webrtc', message: String(error.message ?? error) });
+		this.#tell('error', { code: 'webrtc', message: error.message });
 		if (!connected) this.#failSetup('webrtc');
 	}
 
 	async #tick() {
-		const media = this.#media;
+		const { media } = this;
 		if (media) {
-			await media.poll().catch(() => {}); // a connection that closed has no figures any more
-			if (media === this.#media && media.flows(DEAD_S)) this.#report(media);
-			this.#tell('media', this.figures);
+			await media.poll().catch(() => {});
+			if (media === this.media) this.#report(media);
+			this.#tell('media', media);
 		}
 		this.#decide();
 		this.#update();
 	}
 
-	/** Sum up how the video is, and tell the robot where it can be told. */
 	#report(media) {
-		if (now() - this.#reportedAt < (STATS_S - TICK_S / 2) * 1000) return;
-		this.#reportedAt = now();
 		const { link, senders } = this.#server;
-		const tells = link.state === 'online' && senders.has(media.sender);
-		const report = media.report(tells);
+		const told = link.state === 'online' && senders.has(media.sender);
+		const stats = media.report(told);
 		const ids = { client_id: this.clientId, sender_id: media.sender };
-		if (tells) link.send({ type: 'stats', ...ids, ...report });
+		if (told && stats) link.send({ type: 'stats', ...ids, ...stats });
 	}
 
-	/** Return the camera to watch: the wished one, else the one that we have, else the first. */
 	#choose() {
 		const { senders } = this.#server;
-		const wish = this.camera ?? this.#media?.sender;
+		const wish = this.camera ?? this.media?.sender;
 		if (senders.has(wish)) return wish;
 		return this.camera === null ? senders.keys().next().value : undefined;
 	}
 
-	/** Set video up where there is none, a camera is there, and it is time to. */
 	#decide() {
-		const media = this.#media;
+		const { media } = this;
 		if (media?.connected && !media.over) this.#attempt = 0;
 		if (media && !media.connected) this.#judgeSetup(media);
 		if (this.#server.link.state !== 'online') return;
 		if (this.#failure && now() < this.#failure.retryAt) return;
 		const sender = this.#choose();
-		if (sender === undefined || (this.#media && !this.#mediaIsDead())) return;
+		if (sender === undefined || (this.media && !this.#isDead())) return;
 		this.#newMedia(sender);
 		this.#inOrder((fresh) => fresh.offer());
 	}
 
-	#mediaIsDead() {
-		const media = this.#media;
+	#isDead() {
+		const { media } = this;
 		if (!media.connected) return false; // `#judgeSetup` ends it in time
 		const joined = this.senders.get(this.#choose())?.joinedAt ?? 0;
-		return !media.flows(joined > media.startedAt ? DEAD_WITH_NEW_SENDER_S : DEAD_S);
+		return !media.flows(joined > media.startedAt ? DEAD_IF_NEW_S : DEAD_S);
 	}
 
 	#judgeSetup(media) {
@@ -380,26 +295,23 @@ export class ViewerClient extends EventTarget {
 				sender, this.#server.iceServers, (message) => this.#post(media, message),
 				(track, stream) => this.#tell('track', { track, stream }), () => this.#take({}),
 			);
-			this.#media = media;
+			this.media = media;
 		} catch (error) {
 			this.#webRtcFailed(error);
 		}
 	}
 
-	/** End the media and let the camera know: the link stays, so it would not see it. */
 	#leave() {
-		if (!this.#media) return;
-		const { sender, agreedId } = this.#media;
-		this.#server.link.send({
-			type: 'bye', reason: 'ended', client_id: this.clientId, sender_id: sender, offer_id: agreedId,
-		});
+		const sender_id = this.media?.sender;
+		const bye = { type: 'bye', reason: 'ended', client_id: this.clientId, sender_id };
+		if (sender_id) this.#server.link.send(bye);
 		this.#endMedia();
 	}
 
 	#endMedia() {
-		this.#media?.close();
-		this.#server.outbox.drop(this.#media);
-		this.#media = null;
+		this.media?.close();
+		this.#server.outbox.drop(this.media);
+		this.media = null;
 	}
 
 	#tell(type, detail) {
@@ -408,17 +320,15 @@ export class ViewerClient extends EventTarget {
 
 	#update() {
 		const detail = describeState({
-			link: this.#server.link, media: this.#media, senders: this.senders, camera: this.camera,
-			left: this.#left, failure: this.#failure, here: this.#choose() !== undefined,
+			link: this.#server.link, media: this.media, senders: this.senders, camera: this.camera,
+			left: this.#left, failure: this.#failure, here: this.#choose(),
 		});
 		if (JSON.stringify(detail) === JSON.stringify(this.detail)) return;
 		this.detail = detail;
-		this.state = detail.state;
 		this.#tell('state', detail);
 	}
 }
 
-/** Connect to a server; the options are those of `ViewerClient`. */
 export function connect(options) {
 	const client = new ViewerClient(options);
 	client.start();

@@ -1,8 +1,9 @@
-/** The details: the figures of the last 2 s, and a plot of the pictures' age. */
+/** The figures of the last 2 s, and a plot of the age. */
 
-const READINGS = 120; // of the plot, two a second
+const READINGS = 300; // five a second
 const ROWS = { // of what: [label, unit, factor, digits]
-	size: ['Resolution'],
+	frameWidth: ['Width', ' px'],
+	frameHeight: ['Height', ' px'],
 	codec: ['Codec'],
 	sent_fps: ['Sent', '/s'],
 	received_fps: ['Received', '/s'],
@@ -12,50 +13,41 @@ const ROWS = { // of what: [label, unit, factor, digits]
 	jitter_ms: ['Jitter', ' ms', 1, 1],
 	loss: ['Loss', ' %', 100, 1],
 	freezes: ['Freezes'],
-	dropped: ['Dropped'],
+	framesDropped: ['Dropped'],
 	latency_ms: ['Age, median', ' ms'],
 	latency_p95_ms: ['Age, 95 %', ' ms'],
 };
 
 export class Details {
 	figures = {};
+	#cells = {};
 	#ages = [];
 
-	/** `list` is a dl, `plot` an svg with a path and a caption after it. */
-	constructor(list, plot) {
-		Object.assign(this, { list, plot });
-		for (const [label] of Object.values(ROWS)) {
-			for (const [tag, text] of [['dt', label], ['dd', '']]) {
-				list.append(Object.assign(document.createElement(tag), { textContent: text }));
-			}
+	constructor(list, path, scale) {
+		Object.assign(this, { path, scale });
+		for (const [key, [label]] of Object.entries(ROWS)) {
+			const name = document.createElement('dt');
+			name.append(label);
+			this.#cells[key] = document.createElement('dd');
+			list.append(name, this.#cells[key]);
 		}
 	}
 
-	/** Take new figures of a `View`. */
 	update({ client, fps }) {
-		const { details } = client.figures;
-		const { width, height } = details ?? {};
-		const size = width && `${width}×${height}`;
-		const age_ms = client.timing?.latency.p50_ms;
-		this.figures = details ? { size, ...details, rendered_fps: fps ?? undefined } : {};
-		this.#ages = [...this.#ages, age_ms].slice(-READINGS);
-		Object.entries(ROWS).forEach(([key, [, unit = '', factor = 1, digits = 0]], row) => {
+		const { media } = client;
+		this.figures = media?.flows(3) ? { ...media.details, rendered_fps: fps } : {};
+		this.#ages = [...this.#ages, client.timing?.latency.p50_ms].slice(-READINGS);
+		for (const [key, [, unit = '', factor = 1, digits = 0]] of Object.entries(ROWS)) {
 			const value = this.figures[key] ?? '–';
-			const known = Number.isFinite(value);
-			const text = known ? (value * factor).toFixed(digits) + unit : value;
-			this.list.children[2 * row + 1].textContent = text;
+			const text = Number.isFinite(value) ? (value * factor).toFixed(digits) + unit : value;
+			this.#cells[key].textContent = text;
+		}
+		const most = Math.ceil(Math.max(100, ...this.#ages.map((age) => age ?? 0)) / 100) * 100;
+		const points = this.#ages.map((age, x) => {
+			const step = this.#ages[x - 1] === undefined ? 'M' : 'L';
+			return age === undefined ? '' : `${step}${x} ${100 - (age / most) * 100}`;
 		});
-		this.#draw();
-	}
-
-	#draw() {
-		const most = Math.ceil(Math.max(...this.#ages.filter(Number.isFinite), 100) / 100) * 100;
-		let path = '';
-		this.#ages.forEach((age, x) => {
-			const joins = this.#ages[x - 1] !== undefined;
-			if (age !== undefined) path += `${joins ? 'L' : 'M'}${x} ${40 - (age / most) * 40}`;
-		});
-		this.plot.firstElementChild.setAttribute('d', path);
-		this.plot.nextElementSibling.textContent = `Age in the last minute, 0 to ${most} ms`;
+		this.path.setAttribute('d', points.join(''));
+		this.scale.textContent = `Age in a minute, 0 to ${most} ms`;
 	}
 }

@@ -1,20 +1,10 @@
-/** What the client is doing, in one word and a cause. */
+/** What the client is doing, in one word and a cause (docs/page.md). */
 
-/** Nothing came for so long: media is dead, if ... */
-export const DEAD_S = 5;
-/** ... and if the camera came (back) after the set-up. */
-export const DEAD_WITH_NEW_SENDER_S = 3;
+export const DEAD_S = 5; // nothing came for so long: media is dead
+export const DEAD_IF_NEW_S = 3; // if the camera came (back) since
 
-/**
- * Return {state, cause, retryAt?, flows, ...}.
- *
- * `state` is connecting, authenticating, waiting, negotiating, live, reconnecting, refused or
- * failed; `cause` says why, where there is a why; `retryAt` is the next attempt in ms of
- * performance.now(); `flows` tells whether media comes, whatever the state. `left` is the last
- * camera's `peer_left`, `failure` why video could not be set up, `here` whether there is a camera.
- */
 export function describeState({ link, media, senders, camera, left, failure, here }) {
-	const flows = media?.flows(DEAD_WITH_NEW_SENDER_S) ?? false;
+	const flows = media?.flows(DEAD_IF_NEW_S) ?? false;
 	if (link.state !== 'online') return { ...describeLink(link), flows };
 	const peer = senders.get(media?.sender ?? camera);
 	const name = peer ? peer.name || peer.client_id : null;
@@ -35,8 +25,7 @@ function describeLink({ state, cause, token, wasOnline, retryAt }) {
 	const { kind = null, code = null, error = null } = cause ?? {};
 	if (state === 'failed') return { state, cause: 'closed', code, error };
 	if (state === 'refused') {
-		const why = kind === 'long_token' ? kind : token ? 'wrong_token' : 'no_token';
-		return { state, cause: why, code, error };
+		return { state, cause: token ? 'wrong_token' : 'no_token', code, error };
 	}
 	const waits = state === 'authenticating' ? state : 'connecting';
 	return { state: wasOnline ? 'reconnecting' : waits, cause: kind, code, error, retryAt };

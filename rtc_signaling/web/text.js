@@ -1,10 +1,6 @@
-/** The words of the page: what each state and each error is called, and what to do about it. */
+/** The words of the page: what is, and what to do about it. */
 
-const PILLS = {
-	authenticating: 'logging in',
-	negotiating: 'starting',
-	failed: 'no video',
-};
+const PILLS = { authenticating: 'logging in', negotiating: 'starting', failed: 'no video' };
 
 const CONNECTING = {
 	unreachable: (host) => [
@@ -12,71 +8,57 @@ const CONNECTING = {
 		'Is the robot switched on, and is this device in the same network?',
 	],
 	full: () => [
-		"The robot's server is there but refuses the connection.",
-		'Too many viewers or attempts: close one, or wait. Or a page that it does not admit?',
+		"The robot's server refuses the connection.",
+		'Too many viewers or attempts: wait. Or does it not admit this page?',
 	],
 	unwell: () => ["The robot's server is not well.", 'Its log and its /healthz say why.'],
 	no_network: () => [
-		'This device is not connected to any network.', 'Connect it to that of the robot.',
+		'This device is not connected to any network.', "Connect it to the robot's.",
 	],
 	lost: (host, error, code) => [
 		`The robot's server at ${host} ended the connection.`,
-		error ? describeError(error) : ENDED[code] ?? '',
+		error ? describeError(error) : CLOSES[code] ?? '',
 	],
-};
-
-const ENDED = {
-	1001: 'It was stopped.',
-	1011: 'It has an error.',
-	4413: 'This device is too slow.',
 };
 
 const FAILED = {
 	blocked: [
 		'The network between this device and the robot blocks video.',
-		'The server is reachable, but not the camera. A firewall, or two separate networks? Then '
-			+ 'the robot needs a TURN server.',
+		'Only the server is reachable. A firewall, or separate networks? Then use a TURN server.',
 	],
 	no_answer: [
 		"The robot's camera does not answer.",
-		'It is registered with the server, but does not reply. Look at the log of camera_sender.',
+		'The server knows it, but it does not reply: see the log of camera_sender.',
 	],
 	busy: ["The robot's camera has as many viewers as it serves.", 'Close one of them, or wait.'],
-	disabled: ["The robot's camera is switched off.", 'Somebody has switched it off at the robot.'],
+	disabled: ["The robot's camera is switched off.", 'Somebody has to switch it on at the robot.'],
 	lost: [
 		"The robot's camera heard nothing from this device any more.",
-		'Trying again. Is the network bad, or was this device asleep?',
+		'Trying again. A bad network, or was this device asleep?',
 	],
 	ended: ["The robot's camera has ended the video.", 'Trying again.'],
-	no_codec: [
-		"This browser cannot play any video format that the robot's camera offers.",
-		'Try another browser, or codec_preference of camera_sender.',
-	],
+	no_codec: ["This browser cannot play the robot's video.", 'Try another browser.'],
 };
 
 const REFUSED = {
 	no_token: ['This robot asks for an access token.', ''],
 	wrong_token: [
-		"The robot's server refused the token.",
-		"It may have been changed: take it anew from the robot's log.",
-	],
-	long_token: [
-		'That is no access token: it is too long.', "Take the token anew from the robot's log.",
+		"The robot's server refused the token.", "Was it changed? Take it anew from the robot's log.",
 	],
 };
 
-const CLOSED = {
-	1009: 'A message of the page was too big.',
+const CLOSES = {
+	1001: 'It was stopped.',
+	1011: 'It has an error.',
 	4400: 'The server did not understand this page: reload it.',
 	4403: 'This token does not allow to watch.',
 	4404: 'The server knows no such camera.',
-	4409: 'This viewer was opened again elsewhere, so it was closed here.',
+	4409: 'This viewer was opened again elsewhere.',
+	4413: 'This device is too slow.',
 };
 
 const GONE = "The robot's camera is gone. Waiting for it to come back …";
-const LEFT = [
-	GONE, 'The server runs, but the camera has left it. Is the robot on, and camera_sender running?',
-];
+const LEFT = [GONE, 'The server runs, but the camera has left it. Is camera_sender running?'];
 const AWAY = [GONE, 'The server runs, but the camera has lost its connection to it.'];
 
 const FROZEN = {
@@ -85,35 +67,25 @@ const FROZEN = {
 		'The robot is connected, but its camera sends no pictures.',
 		'Is the camera plugged in, and is its driver running?',
 	],
-	silent: [
-		'Nothing comes from the robot any more.', 'Trying to reach it again. Is the network bad?',
-	],
+	silent: ['Nothing comes from the robot any more.', 'Trying again. Is the network bad?'],
 };
 
-const NEW_NAME = "The server did not accept this viewer's name; a new one is taken.";
-
 const ERRORS = {
-	unauthorized: 'The server refused the token.',
-	forbidden_role: 'The token does not allow to watch.',
 	forbidden_camera: 'The token is not for this camera.',
-	peer_unavailable: "The robot's camera is not reachable through the server just now.",
-	forbidden_client_id: NEW_NAME,
-	name_taken: NEW_NAME,
+	peer_unavailable: "The robot's camera is not reachable just now.",
 	no_ack: 'The server does not answer this page.',
-	too_many_connections: 'All places for viewers are taken: close one, or wait.',
-	rate_limited: 'This page sent too much; it waits and tries again.',
+	rate_limited: 'This page sent too much, and waits.',
 	webrtc: 'The browser refused a step of setting up video.',
 };
 
 const AGE_UNKNOWN = {
-	browser: 'This browser does not say which picture it shows.',
+	browser: 'This browser does not tell which picture it shows.',
 	robot: 'The camera does not tell the time.',
 	simulated: "The camera's time is simulated.",
 	clocks: "The stamps are not of the robot's clock, or that was set.",
 	waiting: 'Not measured yet.',
 };
 
-/** Put a latency of `Timing` into words: {level, text, title}. */
 export function describeAge({ unknown, p50_ms, p95_ms, error_ms } = { unknown: 'waiting' }) {
 	if (unknown) {
 		const text = unknown === 'clocks' ? 'clocks differ' : 'age unknown';
@@ -125,20 +97,12 @@ export function describeAge({ unknown, p50_ms, p95_ms, error_ms } = { unknown: '
 	return { level, text: words(p50_ms), title };
 }
 
-/** Return an error of the protocol in words, with what the server said about it. */
 export function describeError({ code, message }) {
 	const words = ERRORS[code] ?? `The server reports an error (${code}).`;
 	return message ? `${words} (${message})` : words;
 }
 
-/**
- * Say what the page is doing: {state, pill, line, hint}; `state` is what `data-state` shows.
- *
- * `detail` is the client's; `picture` what is on the screen, {shown, frozen}, where `frozen` is
- * null or a key of FROZEN; `host` the server's.
- */
-export function describe(detail, picture, host) {
-	const { shown, frozen } = picture;
+export function describe(detail, shown, frozen, host) {
 	let { state } = detail;
 	// As the eye has it: not live before there is a picture, nor when it stands.
 	if (state === 'live') state = frozen ? 'frozen' : shown ? 'live' : 'negotiating';
@@ -157,7 +121,7 @@ function sentences(state, { cause, code, error, flows, reason }, frozen, host) {
 		case 'waiting':
 			if (reason === 'away') return AWAY;
 			return cause === 'lost' ? LEFT : ["Waiting for the robot's camera …",
-				'The server runs, but no camera is connected to it yet. Is camera_sender running?'];
+				'The server runs, but has no camera yet. Is camera_sender running?'];
 		case 'negotiating':
 			return [flows ? 'Connected. Waiting for the first picture …' : 'Setting up video …', ''];
 		case 'live':
@@ -165,14 +129,13 @@ function sentences(state, { cause, code, error, flows, reason }, frozen, host) {
 		case 'frozen': return cause ? LEFT : FROZEN[frozen];
 		case 'reconnecting':
 			if (flows) return ['Server lost; the video goes on.', ''];
-			return ['Server lost, and no video comes.',
-				cause === 'lost' ? connecting[1] : connecting?.join(' ') ?? ''];
+			return ['Server lost, and no video comes.', connecting?.join(' ') ?? ''];
 		case 'refused': return REFUSED[cause];
 		default:
 			if (cause !== 'closed') {
 				return FAILED[cause] ?? ['Video could not be set up.', ERRORS[cause] ?? ''];
 			}
-			return [CLOSED[code] ?? `The server ended the connection for good (code ${code}).`,
+			return [CLOSES[code] ?? `The server ended the connection for good (code ${code}).`,
 				error ? describeError(error) : ''];
 	}
 }

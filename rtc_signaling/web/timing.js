@@ -8,39 +8,34 @@ const WINDOW_MS = 3000;
 const MAX_WAITING = 256;
 const MAX_AGE_MS = 60000;
 
-/** Find the offset of the robot's clock from ours, as NTP does (RFC 5905, 8 and 10). */
 export class Offset {
-	#samples = []; // {at, offset, error}
+	#samples = [];
 
-	/** Take what was asked at t0, answered from t1 to t2, and heard at t3; return the best so far. */
 	add(t0, t1, t2, t3) {
 		const now = { at: t3, offset: (t1 - t0 + t2 - t3) / 2, error: (t3 - t0 - t2 + t1) / 2 };
 		const grown = (one) => ({ ...one, at: t3, error: one.error + DRIFT * (t3 - one.at) });
 		const before = this.#samples.map(grown);
-		// The truth is within each one's error. Where two exclude each other, a clock was set.
+		// Where two exclude each other, a clock was set.
 		const excludes = (one) => Math.abs(one.offset - now.offset) > one.error + now.error;
 		this.#samples = before.some(excludes) ? [now] : [...before, now].slice(-SAMPLES);
 		return this.#samples.reduce((best, one) => (one.error < best.error ? one : best));
 	}
 }
 
-/** Return the stamp of a picture by `runs` of the robot; undefined in none. */
 function stampIn(runs, rtp) {
 	// RTP timestamps have 32 bits, as `>>> 0` has.
 	const run = runs.find(([first, last]) => rtp - first >>> 0 <= last - first >>> 0);
 	return run && run[2] / 1000 + (rtp - run[0] >>> 0) / 90;
 }
 
-/** Match pictures that were presented with the stamps that the robot tells of them. */
 export class Ages {
-	#waiting = []; // {rtp, at}
-	#ages = []; // {at, age, error}
+	#waiting = [];
+	#ages = [];
 
 	presented(rtp, at) {
 		this.#waiting = [...this.#waiting, { rtp, at }].slice(-MAX_WAITING);
 	}
 
-	/** Take [first RTP timestamp, last, stamp_us of the first] of runs of pictures. */
 	stamped(runs, { offset, error }) {
 		this.#waiting = this.#waiting.filter(({ rtp, at }) => {
 			const stamp = stampIn(runs, rtp);
@@ -49,7 +44,6 @@ export class Ages {
 		});
 	}
 
-	/** Return {p50_ms, p95_ms, error_ms} of late, or {unknown: a key of text.js}. */
 	at(now) {
 		this.#ages = this.#ages.filter(({ at }) => now - at < WINDOW_MS);
 		const error_ms = Math.max(0, ...this.#ages.map(({ error }) => error));
@@ -61,25 +55,22 @@ export class Ages {
 	}
 }
 
-/** Ask the robot for its time and its stamps, over a data channel. */
 export class Timing {
-	sent_fps; // undefined while not known
+	sent_fps;
 	#channel;
-	#wait_ms = 0; // grows: the first figure is to come soon
+	#wait_ms = 0;
 	#offset = new Offset();
 	#ages = new Ages();
-	#unknown = 'robot'; // it does not answer, as yet
+	#unknown = 'robot';
 	#runs = [];
-	#counts = []; // {at, pictures} of the last pongs
+	#counts = [];
 
-	/** Open the channel, before the offer. What is lost is out of date, and not sent again. */
 	open(pc) {
 		this.#channel = pc.createDataChannel('timing', { ordered: false, maxRetransmits: 0 });
 		this.#channel.onopen = () => this.#ask();
 		this.#channel.onmessage = ({ data }) => this.#heard(JSON.parse(data), performance.now());
 	}
 
-	/** Take the metadata of requestVideoFrameCallback. */
 	presented({ rtpTimestamp, expectedDisplayTime }) {
 		if (rtpTimestamp === undefined) this.#unknown = 'browser';
 		else this.#ages.presented(rtpTimestamp, expectedDisplayTime);
@@ -91,14 +82,13 @@ export class Timing {
 		return unknown ? { unknown } : this.#ages.at(performance.now());
 	}
 
-	/** Resolve to a picture's header stamp in ms since 1970, once it was told, or undefined. */
 	async stampOf(rtp) {
-		for (let tries = 0; tries < 10; tries += 1) {
-			const stamp = stampIn(this.#runs, rtp);
-			if (stamp !== undefined || rtp === undefined) return stamp;
-			await new Promise((resolve) => { setTimeout(resolve, ASK_MS / 4); });
+		let stamp;
+		for (let tries = 0; tries < 10 && rtp !== undefined && stamp === undefined; tries += 1) {
+			if (tries) await new Promise((resolve) => { setTimeout(resolve, ASK_MS / 4); });
+			stamp = stampIn(this.#runs, rtp);
 		}
-		return undefined;
+		return stamp;
 	}
 
 	#ask() {

@@ -3,67 +3,69 @@
 import { describe, describeAge } from './text.js';
 
 const FROZEN_AFTER_MS = 2000;
-const SILENT_AFTER_S = 3;
+const SILENT_AFTER_MS = 3000;
 const FPS_OVER_MS = 2000;
 
+const now = () => performance.now();
+
 export class View {
-	static visibleSince = 0; // ms of performance.now(), as all times here
-	blocked = false; // whether the browser wants a click before it plays
-	metadata = null; // of requestVideoFrameCallback, of the picture on the screen
-	#sender = null; // whose pictures these are
-	#shownAt = null; // null before the first picture
+	static visibleSince = 0;
+	blocked = false; // until a click
+	metadata = null; // of the picture on the screen
+	#sender; // whose pictures these are
+	#shownAt = null; // before the first picture
 	#liveSince = 0;
-	#recent = []; // {at, frames} of the last FPS_OVER_MS
+	#count = 0;
+	#recent = []; // {at, count}
 	#decoded = 0;
 
 	constructor(video, client) {
 		Object.assign(this, { video, client });
 		client.addEventListener('state', () => {
-			if (client.state !== 'live') this.#liveSince = 0;
-			else this.#liveSince ||= performance.now();
+			this.#liveSince = client.state === 'live' && (this.#liveSince || now());
 		});
-		client.addEventListener('media', ({ detail }) => this.#onFigures(detail.frames));
+		client.addEventListener('media', ({ detail: { stats } }) => {
+			const fresh = stats.framesDecoded - this.#decoded;
+			// Presented ones do not count in an old browser and in a hidden page.
+			const blind = document.hidden || !video.requestVideoFrameCallback;
+			if (fresh > 0 && blind) this.#presented(fresh);
+			this.#decoded += fresh;
+		});
 		client.addEventListener('track', ({ detail }) => {
 			video.srcObject = detail.stream;
-			this.metadata = null;
 			this.play();
 		});
 		this.#awaitFrame();
 	}
 
 	play() {
-		const blocked = (error) => {
-			// Any other reason (a newer source, above all) mends itself.
-			this.blocked = error?.name === 'NotAllowedError';
-		};
-		this.video.play().then(blocked, blocked);
+		// Any other reason mends itself.
+		const end = (error) => { this.blocked = error?.name === 'NotAllowedError'; };
+		this.video.play().then(end, end);
 	}
 
-	/** The pictures a second, or null while too few are known. */
 	get fps() {
-		const [first, ...later] = this.#recent;
-		const span_s = (this.#shownAt - first?.at) / 1000;
-		if (!(span_s > FPS_OVER_MS / 2000)) return null;
-		return later.reduce((sum, { frames }) => sum + frames, 0) / span_s;
+		const [first, last] = [this.#recent[0], this.#recent.at(-1)];
+		const span_s = (last?.at - first?.at) / 1000;
+		return span_s > 1 ? (last.count - first.count) / span_s : undefined;
 	}
 
-	/** Return {shown, frozen, frozenFor, age, ...}, and the words of `describe`. */
 	read() {
 		const { client } = this;
+		// Nothing rather than the picture of another camera.
 		if (client.sender && client.sender !== this.#sender) this.#reset();
 		const shown = this.#shownAt !== null;
 		const frozen_ms = shown || client.state === 'live' ? this.#frozen_ms() : 0;
-		const frozen = frozen_ms > 0 ? this.#frozenCause() : null;
+		const frozen = frozen_ms ? this.#frozenCause() : null;
 		return {
 			shown,
-			frozen,
+			moves: shown && !frozen,
 			frozenFor: shown && frozen ? `frozen for ${(frozen_ms / 1000).toFixed(1)} s` : '',
 			age: describeAge(client.timing?.latency),
-			...describe(client.detail, { shown, frozen }, client.host),
+			...describe(client.detail, shown, frozen, client.host),
 		};
 	}
 
-	/** Show nothing rather than the picture of another camera. */
 	#reset() {
 		if (this.#sender) this.video.srcObject = null;
 		this.#sender = this.client.sender;
@@ -73,7 +75,6 @@ export class View {
 
 	#awaitFrame() {
 		this.video.requestVideoFrameCallback?.((_, metadata) => {
-			// The count starts again with a new source.
 			const fresh = metadata.presentedFrames - this.metadata?.presentedFrames;
 			this.metadata = metadata;
 			this.client.timing?.presented(metadata);
@@ -82,32 +83,22 @@ export class View {
 		});
 	}
 
-	/** Count decoded pictures where presented ones cannot be: an old browser, a hidden page. */
-	#onFigures(frames) {
-		const cannotCount = document.hidden || !this.video.requestVideoFrameCallback;
-		if (frames > this.#decoded && cannotCount) this.#presented(frames - this.#decoded);
-		this.#decoded = frames;
-	}
-
 	#presented(frames) {
-		const now = performance.now();
-		if (now - this.#shownAt > FPS_OVER_MS) this.#recent = [];
-		this.#shownAt = now;
-		this.#recent.push({ at: now, frames });
-		while (now - this.#recent[0].at > FPS_OVER_MS) this.#recent.shift();
+		const at = this.#shownAt = now();
+		this.#count += frames;
+		this.#recent = this.#recent.filter((one) => at - one.at < FPS_OVER_MS);
+		this.#recent.push({ at, count: this.#count });
 	}
 
-	/** Return for how many ms the picture has stood still; 0 while it moves. */
 	#frozen_ms() {
 		const since = this.#shownAt ?? this.#liveSince;
-		const reference = Math.max(since, View.visibleSince);
-		const now = performance.now();
-		return document.hidden || now - reference < FROZEN_AFTER_MS ? 0 : now - since;
+		const seen_ms = now() - Math.max(since, View.visibleSince);
+		return document.hidden || seen_ms < FROZEN_AFTER_MS ? 0 : now() - since;
 	}
 
 	#frozenCause() {
-		const { bytesAge_s, framesAge_s } = this.client.figures;
-		if (bytesAge_s === null || bytesAge_s > SILENT_AFTER_S) return 'silent';
-		return framesAge_s === null || framesAge_s > SILENT_AFTER_S ? 'camera' : 'none';
+		const { bytesAt, framesAt } = this.client.media ?? {};
+		const isOld = (at) => !at || now() - at > SILENT_AFTER_MS;
+		return isOld(bytesAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
 	}
 }

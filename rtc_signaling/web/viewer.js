@@ -1,7 +1,7 @@
 /** The viewer page; all decisions about connections are in client.js. */
 
 import { ALL, Cameras } from './cameras.js';
-import { ViewerClient } from './client.js';
+import { connect } from './client.js';
 import { Details } from './details.js';
 import { copy, record, savePicture } from './save.js';
 import { describeError } from './text.js';
@@ -9,24 +9,19 @@ import { View } from './view.js';
 
 const NOTE_MS = 8000;
 const REFRESH_MS = 200;
-const DETAILS_MS = 500;
 const TOKEN_KEY = 'rtc_signaling.token';
 
 const root = document.documentElement;
 const at = (id) => document.getElementById(id);
 const video = at('video');
 
-/** Return the token in an address or fragment, or null: `#token=...` or `...&token=...`. */
+/** Return the token in the fragment of an address, or null. */
 function tokenIn(text) {
-	const [, token] = /[#&]token=([^&\s]*)/.exec(text) ?? [];
-	try {
-		return token === undefined ? null : decodeURIComponent(token);
-	} catch {
-		return token;
-	}
+	const [, fragment = ''] = text.split('#');
+	return new URLSearchParams(fragment.replaceAll('+', '%2B')).get('token');
 }
 
-/** Keep the token for a reload, or return it; some private modes forbid it: it is asked for. */
+/** Keep a token for a reload, or return it; some browsers forbid that. */
 function stored(token) {
 	try {
 		if (token !== undefined) sessionStorage.setItem(TOKEN_KEY, token);
@@ -36,27 +31,25 @@ function stored(token) {
 	}
 }
 
-/** Take the token out of the address bar, where it would be seen, shared and remembered. */
+/** Take the token out of the address bar, where it would be seen and remembered. */
 function takeToken() {
 	const token = tokenIn(location.hash);
 	if (token === null) return null;
 	history.replaceState(history.state, '', location.pathname + location.search);
-	stored(token);
-	return token;
+	return stored(token);
 }
 
-const client = new ViewerClient({
-	url: new URL('ws', document.baseURI), token: takeToken() ?? stored(),
-});
+const client = connect({ token: takeToken() ?? stored() });
 window.rtcViewer = client;
 const view = new View(video, client);
 const cameras = new Cameras(at('cameras'), at('stage'), at('tile'), view);
-const details = new Details(at('list'), at('plot'));
-const shape = { turn: 0, mirrored: false };
+const details = new Details(at('list'), at('path'), at('scale'));
+const actions = new Map(); // key -> {button, run, isOn}
+let turn = 0;
+let mirrored = false;
 let keys = true;
 let recorder = null;
 
-/** Show a text, or hide its element where there is none. */
 function show(id, text) {
 	const element = at(id);
 	if (element.textContent !== text) element.textContent = text;
@@ -66,159 +59,136 @@ function show(id, text) {
 function tell(id, text) {
 	show(id, text);
 	clearTimeout(at(id).timer);
-	at(id).timer = setTimeout(() => show(id, ''), NOTE_MS);
-}
-
-function countdown(retryAt) {
-	if (!retryAt) return '';
-	const left_s = Math.ceil((retryAt - performance.now()) / 1000);
-	return left_s > 0 ? `Trying again in ${left_s} s` : 'Trying again now …';
-}
-
-function figures() {
-	const size = video.videoWidth ? `${video.videoWidth}×${video.videoHeight}` : '';
-	return view.fps === null ? size : `${size} · ${Math.round(view.fps)} fps`;
+	at(id).timer = setTimeout(show, NOTE_MS, id, '');
 }
 
 function refresh() {
-	const { detail } = client;
-	const { shown, frozen, frozenFor, age, state, pill, line, hint } = view.read();
-	const moves = shown && !frozen;
-	Object.assign(root.dataset, { state, cause: detail.cause ?? '' });
+	const { cause, name, retryAt } = client.detail;
+	const { shown, moves, frozenFor, age, state, pill, line, hint } = view.read();
+	Object.assign(root.dataset, { state, cause: cause ?? '' });
+	const quiet = state === 'live' && !cause && !view.blocked && at('error').hidden;
 	root.toggleAttribute('data-picture', shown);
-	root.toggleAttribute('data-recording', recorder !== null);
-	at('main').toggleAttribute('data-frozen', frozenFor !== '');
-	const well = shown && state === 'live' && !detail.cause;
-	root.toggleAttribute('data-quiet', well && !view.blocked && at('error').hidden);
-	show('pill', pill);
-	show('line', line);
-	show('hint', hint);
-	show('countdown', countdown(detail.retryAt));
-	show('frozen', frozenFor);
-	if (detail.name || !shown) show('camera', detail.name ?? '');
-	show('figures', moves ? figures() : '');
-	show('age', moves ? age.text : '');
-	at('age').title = age.title;
-	at('age').dataset.age = age.level;
+	root.toggleAttribute('data-quiet', quiet);
+	root.toggleAttribute('data-recording', recorder);
+	at('main').toggleAttribute('data-frozen', frozenFor);
+	const figures = `${video.videoWidth}×${video.videoHeight} · ${Math.round(view.fps)} fps`;
+	const wait_s = Math.max(Math.ceil((retryAt - performance.now()) / 1000), 0);
+	const texts = {
+		pill, line, hint, frozen: frozenFor,
+		countdown: retryAt ? `Trying again in ${wait_s} s` : '',
+		age: moves ? age.text : '', figures: moves && view.fps ? figures : '',
+	};
+	if (name || !shown) texts.camera = name ?? '';
+	for (const [id, text] of Object.entries(texts)) show(id, text);
+	Object.assign(at('age'), { title: age.title }).dataset.age = age.level;
 	at('play').hidden = !view.blocked;
-	at('again').hidden = !(state === 'failed' && detail.cause === 'closed');
+	at('again').hidden = cause !== 'closed';
 	const opens = at('login').hidden && state === 'refused';
 	at('login').hidden = state !== 'refused';
 	if (opens) at('token').focus();
-	for (const [button, , pressed] of actions.values()) {
-		if (pressed) button.ariaPressed = pressed();
-	}
+	for (const { button, isOn } of actions.values()) if (isOn) button.ariaPressed = isOn();
 	cameras.update();
+	details.update(view);
 	document.title = `${pill} · rtc_signaling`;
 }
 
-/** Fill the screen with the page, so that its state stays in sight; an iPhone does only video. */
+/** Fill the screen with the page: its state stays in sight. An iPhone does only video. */
 function toggleFullScreen() {
-	if (document.fullscreenElement) document.exitFullscreen();
-	else if (root.requestFullscreen) root.requestFullscreen().catch(() => {}); // refused: stay small
-	else video.webkitEnterFullscreen?.();
+	if (document.fullscreenElement) return document.exitFullscreen();
+	return root.requestFullscreen?.() ?? video.webkitEnterFullscreen();
 }
 
-async function togglePictureInPicture() {
-	if (document.pictureInPictureElement) await document.exitPictureInPicture();
-	else await video.requestPictureInPicture();
-}
-
-async function snapshot() {
-	if (view.metadata) tell('note', `Saved ${await savePicture(view, shape)}`);
+function togglePictureInPicture() {
+	if (document.pictureInPictureElement) return document.exitPictureInPicture();
+	return video.requestPictureInPicture();
 }
 
 function toggleRecording() {
-	if (recorder) recorder.stop();
-	else {
-		recorder = record(view, (name) => {
-			recorder = null;
-			tell('note', `Saved ${name}`);
-		});
-	}
+	if (recorder) return recorder.stop();
+	recorder = record(view, (note) => {
+		recorder = null;
+		tell('note', note);
+	});
 }
 
-function reshape(turn, mirrored) {
-	Object.assign(shape, { turn: turn % 360, mirrored });
+function reshape() {
 	video.style.transform = `translate(-50%,-50%) scaleX(${mirrored ? -1 : 1}) rotate(${turn}deg)`;
-	video.toggleAttribute('data-across', turn % 180 !== 0);
+	video.toggleAttribute('data-across', turn % 180);
 }
 
-function share(fragment) {
-	tell('note', copy(location.href + fragment) ? 'Link copied.' : 'The browser refused to copy.');
+function share(text) {
+	copy(text);
+	tell('note', 'Copied.');
 }
 
-// Key -> [button, what it does, whether that is on]
-const actions = new Map();
-for (const [key, label, act, pressed] of [
-	['i', 'Details', () => at('details').toggleAttribute('hidden'), () => !at('details').hidden],
-	['f', 'Full screen', toggleFullScreen, () => document.fullscreenElement !== null],
-	['p', 'Picture in picture', togglePictureInPicture, () => !!document.pictureInPictureElement],
-	['s', 'Save the picture', snapshot],
-	['v', 'Record', toggleRecording, () => recorder !== null],
-	['r', 'Rotate', () => reshape(shape.turn + 90, shape.mirrored)],
-	['m', 'Mirror', () => reshape(shape.turn, !shape.mirrored), () => shape.mirrored],
-	['a', 'All cameras', () => cameras.choose(cameras.chosen === ALL ? client.sender : ALL),
-		() => cameras.chosen === ALL],
-	['c', 'Copy the link', () => share('')],
-	['t', 'Copy the link with the token', () => share(`#token=${encodeURIComponent(stored())}`)],
-	['k', 'Keys', () => { keys = !keys; }, () => keys],
-]) {
+async function run(act) {
+	try {
+		await act();
+	} catch ({ message }) {
+		tell('note', `Not possible here: ${message}`);
+	}
+	refresh();
+}
+
+function add(key, label, act, isOn) {
 	const button = document.createElement('button');
-	const act_safely = () => Promise.resolve().then(act).catch(
-		({ message }) => tell('note', `This browser cannot: ${message}`),
-	).then(refresh);
-	button.append(label, Object.assign(document.createElement('kbd'), { textContent: key }));
-	button.addEventListener('click', act_safely);
-	button.setAttribute('aria-keyshortcuts', key);
+	Object.assign(button, { textContent: label, onclick: () => run(act) }).dataset.key = key;
 	at('menu').append(button);
-	actions.set(key, [button, act_safely, pressed]);
+	actions.set(key, { button, act, isOn });
 }
+
+add('i', 'Details', () => at('details').toggleAttribute('hidden'), () => !at('details').hidden);
+add('f', 'Full screen', toggleFullScreen, () => !!document.fullscreenElement);
+add('p', 'Picture in picture', togglePictureInPicture, () => !!document.pictureInPictureElement);
+add('s', 'Save the picture', async () => tell('note', await savePicture(view)));
+add('v', 'Record', toggleRecording, () => !!recorder);
+add('r', 'Rotate', () => { turn = (turn + 90) % 360; reshape(); });
+add('m', 'Mirror', () => { mirrored = !mirrored; reshape(); }, () => mirrored);
+const isGrid = () => cameras.chosen === ALL;
+add('a', 'All cameras', () => cameras.choose(isGrid() ? client.sender : ALL), isGrid);
+add('c', 'Copy the link', () => share(location.href));
+add('t', 'Copy the link with the token',
+	() => share(`${location.href}#token=${encodeURIComponent(stored())}`));
+add('k', 'Keys', () => { keys = !keys; }, () => keys);
 
 client.addEventListener('state', refresh);
-client.addEventListener('error', ({ detail }) => { // the state tells of `unauthorized`
+client.addEventListener('error', ({ detail }) => {
 	if (detail.code !== 'unauthorized') tell('error', describeError(detail));
 });
-video.addEventListener('dblclick', toggleFullScreen);
-at('play').addEventListener('click', () => view.play());
-at('again').addEventListener('click', () => client.start());
-at('copy').addEventListener('click', () => {
-	const all = { at: new Date().toISOString(), camera: client.sender, ...details.figures };
-	tell('note', copy(JSON.stringify(all, null, 2)) ? 'Copied.' : 'The browser refused to copy.');
-});
-at('login').addEventListener('submit', (event) => {
+video.ondblclick = () => run(toggleFullScreen);
+at('play').onclick = () => view.play();
+at('again').onclick = () => client.start();
+at('copy').onclick = () => {
+	const figures = { at: new Date(), camera: client.sender, ...details.figures };
+	share(JSON.stringify(figures, null, 2));
+};
+at('login').onsubmit = (event) => {
 	event.preventDefault();
 	const input = at('token').value.trim();
-	const token = tokenIn(input) ?? input;
 	at('token').value = '';
-	stored(token);
-	client.login(token);
-});
-document.addEventListener('keydown', (event) => {
-	const { key, ctrlKey, metaKey, altKey, repeat, target } = event;
+	client.login(stored(tokenIn(input) ?? input));
+};
+document.onkeydown = ({ key, ctrlKey, metaKey, altKey, repeat, target }) => {
 	if (ctrlKey || metaKey || altKey || repeat || target.closest?.('input, select')) return;
-	if (keys || key === 'k') actions.get(key)?.[1]();
-});
-document.addEventListener('visibilitychange', () => {
+	if (actions.has(key) && (keys || key === 'k')) run(actions.get(key).act);
+};
+document.onvisibilitychange = () => {
 	if (document.hidden) return;
 	View.visibleSince = performance.now();
 	client.wake();
-});
-window.addEventListener('online', () => client.wake());
-window.addEventListener('hashchange', () => {
+};
+window.ononline = () => client.wake();
+window.onhashchange = () => {
 	const token = takeToken();
 	if (token !== null) client.login(token);
-});
-window.addEventListener('pagehide', () => {
+};
+window.onpagehide = () => {
 	cameras.close();
 	client.stop();
-});
-window.addEventListener('pageshow', ({ persisted }) => {
+};
+window.onpageshow = ({ persisted }) => {
 	if (persisted) client.start();
-});
+};
 
 setInterval(refresh, REFRESH_MS);
-setInterval(() => details.update(view), DETAILS_MS);
-reshape(0, false);
-client.start();
 refresh();
