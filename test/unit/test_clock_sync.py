@@ -88,9 +88,10 @@ def test_an_answer_has_what_a_viewer_reads():
     answer = Answer(1234.5, ((1, 2, 3),), 7, t1_us=10, t2_us=11)
     assert json.loads(answer.encode()) == {
         'type': 'pong', 't0': 1234.5, 't1_us': 10, 't2_us': 11, 'runs': [[1, 2, 3]],
+        'pictures': 7,
     }  # fmt: skip
     assert json.loads(Answer(1.0, (), 7, simulated=True).encode()) == {
-        'type': 'pong', 't0': 1.0, 'runs': [], 'simulated': True,
+        'type': 'pong', 't0': 1.0, 'runs': [], 'simulated': True, 'pictures': 7,
     }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ TYPES = {
     'html': 'text/html; charset=utf-8', 'css': 'text/css; charset=utf-8',
     'js': 'text/javascript; charset=utf-8', 'svg': 'image/svg+xml',
 }  # fmt: skip
+# Of all the files together, as they are: nothing is compressed or minified.
+MAX_PAGE_BYTES = 60_000
 SERVED = sorted(f.name for f in WEB.iterdir() if f.name.rpartition('.')[2] in TYPES)
 
 
@@ -60,13 +62,37 @@ def test_nothing_else_is_there(pages, path):
 def test_every_answer_has_the_security_headers(pages, path):
     headers = pages.respond(path).headers
     policy = headers['Content-Security-Policy']
-    assert "default-src 'self'" in policy
-    assert 'unsafe' not in policy
-    assert "frame-ancestors 'self'" in policy
+    directives = dict(part.strip().split(' ', 1) for part in policy.split(';'))
+    # All is from here, and what a directive does not name is nothing.
+    assert directives.pop('default-src') == "'none'"
+    assert directives.pop('media-src') == 'blob: mediastream:'
+    assert directives.pop('require-trusted-types-for') == "'script'"
+    for name in ('base-uri', 'form-action'):
+        assert directives.pop(name) == "'none'"
+    assert set(directives) == {
+        'script-src', 'style-src', 'img-src', 'connect-src', 'frame-ancestors',
+    }  # fmt: skip
+    assert set(directives.values()) == {"'self'"}
     assert headers['Referrer-Policy'] == 'no-referrer'
     assert headers['X-Content-Type-Options'] == 'nosniff'
     assert headers['Cache-Control'] == 'no-cache'
     assert headers['Connection'] == 'close'
+
+
+def test_only_modules_are_for_the_pages_of_an_origin_that_may_connect(pages):
+    origin = 'https://app.example'
+    headers = pages.respond('/client.js', origin).headers
+    assert headers['Access-Control-Allow-Origin'] == origin
+    assert headers['Vary'] == 'Origin'
+    for response in (
+        pages.respond('/client.js'), pages.respond('/', origin), pages.respond('/x.js', origin)
+    ):  # fmt: skip
+        assert 'Access-Control-Allow-Origin' not in response.headers
+
+
+def test_the_whole_page_is_light(pages):
+    sizes = {name: len(pages.respond(f'/{name}').body) for name in SERVED}
+    assert sum(sizes.values()) < MAX_PAGE_BYTES, sizes
 
 
 def test_a_line_of_text():
