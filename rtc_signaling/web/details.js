@@ -48,6 +48,6 @@ export class Details {
 			return age === undefined ? '' : `${step}${x} ${100 - (age / most) * 100}`;
 		});
 		this.path.setAttribute('d', points.join(''));
-		this.scale.textContent = `Age in a minute, 0 to ${most} ms`;
+		this.scale.textContent = `Age, 0 to ${most} ms`;
 	}
 }

@@ -59,7 +59,7 @@ const CLOSES = {
 
 const GONE = "The robot's camera is gone. Waiting for it to come back …";
 const LEFT = [GONE, 'The server runs, but the camera has left it. Is camera_sender running?'];
-const AWAY = [GONE, 'The server runs, but the camera has lost its connection to it.'];
+const AWAY = [GONE, 'The server runs, but the camera lost its connection to it. Is its network up?'];
 
 const FROZEN = {
 	none: ['No new picture is coming.', 'Is this device too busy?'],
@@ -104,7 +104,7 @@ export function describeError({ code, message }) {
 
 export function describe(detail, shown, frozen, host) {
 	let { state } = detail;
-	// As the eye has it: not live before there is a picture, nor when it stands.
+	// As the eye has it.
 	if (state === 'live') state = frozen ? 'frozen' : shown ? 'live' : 'negotiating';
 	const [line, hint] = sentences(state, detail, frozen, host);
 	let pill = PILLS[state] ?? state;

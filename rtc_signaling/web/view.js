@@ -78,7 +78,8 @@ export class View {
 			const fresh = metadata.presentedFrames - this.metadata?.presentedFrames;
 			this.metadata = metadata;
 			this.client.timing?.presented(metadata);
-			this.#presented(fresh > 0 ? fresh : 1);
+			// The black of an ended video is no picture.
+			if (this.client.media?.connected) this.#presented(fresh > 0 ? fresh : 1);
 			this.#awaitFrame();
 		});
 	}

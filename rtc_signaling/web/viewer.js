@@ -92,7 +92,7 @@ function refresh() {
 	document.title = `${pill} · rtc_signaling`;
 }
 
-/** Fill the screen with the page: its state stays in sight. An iPhone does only video. */
+/** Fill the screen with the page, so that its state stays in sight. */
 function toggleFullScreen() {
 	if (document.fullscreenElement) return document.exitFullscreen();
 	return root.requestFullscreen?.() ?? video.webkitEnterFullscreen();
