@@ -38,8 +38,9 @@ export class Details {
 		this.figures = media?.flows(3) ? { ...media.details, rendered_fps: fps } : {};
 		this.#ages = [...this.#ages, client.timing?.latency.p50_ms].slice(-READINGS);
 		for (const [key, [, unit = '', factor = 1, digits = 0]] of Object.entries(ROWS)) {
-			const value = this.figures[key] ?? '–';
-			const text = Number.isFinite(value) ? (value * factor).toFixed(digits) + unit : value;
+			const value = this.figures[key];
+			const known = Number.isFinite(value);
+			const text = known ? (value * factor).toFixed(digits) + unit : value || '–';
 			this.#cells[key].textContent = text;
 		}
 		const most = Math.ceil(Math.max(100, ...this.#ages.map((age) => age ?? 0)) / 100) * 100;

@@ -1,4 +1,4 @@
-/** Read what RTCPeerConnection.getStats knows of one camera's video (docs/protocol.md, 7). */
+/** What getStats knows of a camera's video (docs/protocol.md, 7). */
 
 const NONE = {
 	framesDecoded: 0, framesReceived: 0, bytesReceived: 0, packetsReceived: 0, packetsLost: 0,

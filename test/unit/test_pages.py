@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from rtc_signaling.pages import Pages, plain
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 WEB = resources.files('rtc_signaling').joinpath('web')
 TYPES = {
     'html': 'text/html; charset=utf-8', 'css': 'text/css; charset=utf-8',
@@ -93,6 +96,19 @@ def test_only_modules_are_for_the_pages_of_an_origin_that_may_connect(pages):
 def test_the_whole_page_is_light(pages):
     sizes = {name: len(pages.respond(f'/{name}').body) for name in SERVED}
     assert sum(sizes.values()) < MAX_PAGE_BYTES, sizes
+
+
+def test_the_document_has_the_pages_words_and_keys():
+    document = REPOSITORY.joinpath('docs/page.md').read_text('utf-8')
+    says = document.partition('## What it says')[2].partition('## ')[0]
+    words = re.findall(r'^\| ([A-Z][^|]+) \|', says, re.MULTILINE)
+    text = WEB.joinpath('text.js').read_text('utf-8')
+    assert len(words) > 10
+    assert [each for each in words if each not in text] == []
+    keys = re.findall(r"^add\('(\w)'", WEB.joinpath('viewer.js').read_text('utf-8'), re.MULTILINE)
+    can = document.partition('## What it can do')[2].partition('## ')[0]
+    rows = re.findall(r'^\| (`.*?) \|', can, re.MULTILINE)
+    assert sorted(re.findall(r'`(\w)`', ' '.join(rows))) == sorted(keys)
 
 
 def test_a_line_of_text():
