@@ -101,6 +101,7 @@ def test_pictures_of_a_steady_camera_are_one_run():
     pts = [clock.pts(stamp, 0) for stamp in stamps]
     for pair in zip(pts, stamps, strict=True):
         table.note(*pair)
+    assert table.pictures == 90
     runs = table.runs(1000)
     assert runs == ((1000, 1000 + pts[-1], STAMP_NS // 1000),)
     for picture, stamp_ns in zip(pts, stamps, strict=True):
