@@ -91,6 +91,7 @@ setup(
             'ros-std-srvs',
         ],
         'test': [
+            'axe-playwright-python',
             'hypothesis',
             'mypy',
             'playwright',

@@ -86,15 +86,16 @@ class Gate:
         if not self._origins.host_is_ours(host):
             return self._refuse(HTTPStatus.FORBIDDEN, 'host', f'Host {host!r:.80} is not ours')
         path = _path_and_query(request.path)[0]
+        origins = request.headers.get_all('Origin')
+        origin = origins[0] if origins else None
+        welcome = len(origins) <= 1 and self._origins.origin_may(origin, host)
         if _header(request.headers, 'Upgrade').lower() != 'websocket':
             if path == '/metrics':
                 return self._metrics_page(request, address, now_s, unix_s, snapshot)
-            return self._plain_http(path, snapshot)
+            return self._plain_http(path, origin if welcome else None, snapshot)
         if path not in _WEBSOCKET_PATHS:
             return plain(HTTPStatus.NOT_FOUND, f'no WebSocket here; use {_WEBSOCKET_PATHS[0]}')
-        origins = request.headers.get_all('Origin')
-        origin = origins[0] if origins else None
-        if len(origins) > 1 or not self._origins.origin_may(origin, host):
+        if not welcome:
             return self._refuse(
                 HTTPStatus.FORBIDDEN,
                 'origin',
@@ -155,13 +156,15 @@ class Gate:
             retry_after_s=login_wait_s,
         )
 
-    def _plain_http(self, path: str, snapshot: Callable[[], ServerSnapshot]) -> Response:
+    def _plain_http(
+        self, path: str, origin: str | None, snapshot: Callable[[], ServerSnapshot]
+    ) -> Response:
         if path == '/healthz':
             problems = snapshot().problems
             if problems:
                 return plain(HTTPStatus.SERVICE_UNAVAILABLE, '; '.join(problems))
             return plain(HTTPStatus.OK, 'ok')
-        return self._pages.respond(path)
+        return self._pages.respond(path, origin)
 
     def _metrics_page(
         self,

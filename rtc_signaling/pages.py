@@ -16,8 +16,9 @@ _CONTENT_TYPES = {
 }
 _SECURITY_HEADERS = {
     'Content-Security-Policy': (
-        "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob: mediastream:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; media-src blob: mediastream:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'; require-trusted-types-for 'script'"
     ),
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
@@ -40,12 +41,21 @@ class Pages:
         if '/index.html' in self._files:
             self._files['/'] = self._files['/index.html']
 
-    def respond(self, path: str) -> Response:
-        """Answer a GET of `path` (without its query)."""
+    def respond(self, path: str, origin: str | None = None) -> Response:
+        """Answer a GET of `path` (without its query).
+
+        Args:
+            path: Of the request.
+            origin: The Origin of a page that may connect, and so may use the page's modules.
+        """
         found = self._files.get(path)
         if found is None:
             return plain(HTTPStatus.NOT_FOUND, 'not found')
-        return respond(HTTPStatus.OK, *found)
+        response = respond(HTTPStatus.OK, *found)
+        if origin is not None and path.endswith('.js'):
+            response.headers['Access-Control-Allow-Origin'] = origin
+            response.headers['Vary'] = 'Origin'
+        return response
 
 
 def plain(status: HTTPStatus, text: str) -> Response:

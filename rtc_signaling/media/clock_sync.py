@@ -42,6 +42,7 @@ class Answer(Struct, frozen=True, tag='pong', omit_defaults=True):
         t0: The question's.
         runs: (first, last, stamp_us) each: the image whose RTP timestamp is `first` has the header
             stamp `stamp_us`, in us, and so on up to `last` by the RTP clock of 90 kHz.
+        pictures: How many pictures the camera has sent so far, for whatever viewers.
         t1_us: When the question came, in us of the clock that the stamps are of.
         t2_us: When the answer went, likewise.
         simulated: That clock is a simulation's, which runs as it likes: there are no times.
@@ -49,6 +50,7 @@ class Answer(Struct, frozen=True, tag='pong', omit_defaults=True):
 
     t0: float
     runs: tuple[tuple[int, int, int], ...]
+    pictures: int
     t1_us: int | UnsetType = UNSET
     t2_us: int | UnsetType = UNSET
     simulated: bool = False
@@ -111,9 +113,13 @@ class StampTable:
     """Remember the header stamps of the last pictures, by RTP time.
 
     One thread may note while others read.
+
+    Attributes:
+        pictures: How many were noted so far.
     """
 
     def __init__(self) -> None:
+        self.pictures = 0
         # Replaced as a whole, so that a reader never sees it change.
         self._runs: tuple[_Run, ...] = ()
 
@@ -124,6 +130,7 @@ class StampTable:
             pts: Its RTP time, in 1/90000 s since the first one.
             stamp_ns: Its header stamp, in ns.
         """
+        self.pictures += 1
         before = self._runs
         if before and abs(before[-1].stamp_at(pts) - stamp_ns) <= TOLERANCE_NS:
             self._runs = (*before[:-1], before[-1]._replace(last_pts=pts))

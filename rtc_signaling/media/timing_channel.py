@@ -89,11 +89,12 @@ class TimingChannel:
             return
         origin = self._origin.value
         runs = () if origin is None else self._stamps.runs(origin)
+        pictures = self._stamps.pictures
         now_ns = self._now_ns()
         if came_ns is None or now_ns is None:
-            answer = Answer(asked.t0, runs, simulated=True)
+            answer = Answer(asked.t0, runs, pictures, simulated=True)
         else:
-            answer = Answer(asked.t0, runs, t1_us=came_ns // 1000, t2_us=now_ns // 1000)
+            answer = Answer(asked.t0, runs, pictures, t1_us=came_ns // 1000, t2_us=now_ns // 1000)
         try:
             channel.send(answer.encode())
         except ValueError:  # longer than the viewer says that it takes

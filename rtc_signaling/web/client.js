@@ -1,372 +1,336 @@
-/**
- * Receive a robot's camera: the signaling (docs/protocol.md) and the WebRTC side, without any DOM.
- *
- *     import { connect } from 'http://robot:8765/client.js';
- *     const client = connect({ token: '...' });
- *     client.addEventListener('track', (event) => { video.srcObject = event.detail.stream; });
- *
- * Two things live side by side and fail apart: `Link`, the WebSocket to the server, and `Media`,
- * the peer connection to the robot. Running media never depends on the link, so losing the server
- * touches no video. `ViewerClient` joins them and decides when media has to be set up anew; an
- * `Outbox` sends what it has to say until the server has taken it.
- */
+/** Receive cameras, without any DOM (docs/page.md). */
 
 import { Link, backOff_s } from './link.js';
 import { Media } from './media.js';
 import { Outbox } from './outbox.js';
-import { DEAD_S, DEAD_WITH_NEW_SENDER_S, describeState } from './state.js';
-import { NO_STATS } from './stats.js';
+import { DEAD_S, DEAD_IF_NEW_S, describeState } from './state.js';
 
 const TICK_S = 0.5;
-const STATS_S = 2;
 const SETUP_TIMEOUT_S = 15;
-const BYES = ['busy', 'disabled', 'lost']; // reasons of a `bye` that the page has words for
+const BYES = ['busy', 'disabled', 'lost'];
 
 const now = () => performance.now();
 
-/**
- * Receive one camera and keep receiving it. Events, each with a `detail`:
- * - `state` {state, cause, ...}: what it is doing now; see `describeState`.
- * - `track` {track, stream}: a new picture source; the first packet has just come.
- * - `media` {}: new figures, twice a second while there is a peer connection; see `figures`.
- * - `error` {code, message, ...}: what the server complained of.
- */
-export class ViewerClient extends EventTarget {
-  state = 'connecting';
-  detail = { state: 'connecting', cause: null };
-  senders = new Map(); // client_id -> {client_id, name, joinedAt}
-  #link;
-  #outbox;
-  #media = null;
-  #iceServers = [];
-  #resumeWindow_s = 0;
-  #reportedAt = -Infinity;
-  #welcomedAt = 0;
-  #left = null; // the last camera's peer_left
-  #setupFailure = null; // {cause, retryAt}: video could not be set up, and when to try again
-  #setupAttempt = 0;
-  #timer;
-  #work = Promise.resolve();
+class Server {
+	senders = new Map(); // by client_id
+	clients = new Map(); // ViewerClient -> what takes messages, {} when the link changed
+	iceServers = [];
+	resumeWindow_s = 0;
+	welcomedAt = 0;
 
-  /**
-   * Prepare; `start` connects.
-   *
-   * Args:
-   *   url: The WebSocket's address; by default on the server that this module came from.
-   *   token: The access token; empty where the server wants none.
-   */
-  constructor({ url = new URL('ws', import.meta.url), token = '' } = {}) {
-    super();
-    const address = new URL(url);
-    address.protocol = address.protocol.replace('http', 'ws');
-    this.#link = new Link(
-      address, token, () => this.#onLinkChange(), (message) => this.#onMessage(message),
-    );
-    this.#outbox = new Outbox(
-      (message) => this.#link.send({ ...message, client_id: this.clientId }),
-    );
-  }
+	constructor(url, token) {
+		const address = new URL(url);
+		address.protocol = address.protocol.replace('http', 'ws');
+		const onChange = () => {
+			if (this.link.state !== 'online') this.outbox.pause();
+			this.#pass({});
+		};
+		this.link = new Link(address, token, onChange, (message) => this.#take(message));
+		this.outbox = new Outbox(
+			(message) => this.link.send({ ...message, client_id: this.link.clientId }),
+		);
+	}
 
-  get pc() {
-    return this.#media?.pc ?? null;
-  }
+	#pass(message) {
+		for (const take of this.clients.values()) take(message);
+	}
 
-  get clientId() {
-    return this.#link.clientId;
-  }
+	#take(message) {
+		const { type, client_id, code } = message;
+		if (type === 'connected') this.#welcome(message);
+		else if (type === 'peer_joined') this.#add(message);
+		else if (type === 'peer_left') this.senders.delete(client_id);
+		else if (type === 'ack') this.outbox.take(message);
+		else if (type === 'error') {
+			const known = this.outbox.take(message);
+			// Without an id it is about `stats`, which nobody misses.
+			const minor = !known && message.msg_id === undefined && message.retry;
+			if (minor && this.link.state === 'online') return;
+		}
+		this.#pass(message);
+		if (type === 'connected') this.outbox.resume();
+		if (code === 'forbidden_client_id') {
+			this.link.forget();
+			this.link.open();
+		}
+	}
 
-  get host() {
-    return this.#link.url.host;
-  }
+	#welcome({ ice_servers, limits, resumed, peers }) {
+		this.iceServers = ice_servers ?? [];
+		this.resumeWindow_s = limits?.resume_window_s ?? 0;
+		this.welcomedAt = now();
+		if (resumed) return; // what changed meanwhile comes next, as messages
+		const before = this.senders;
+		this.senders = new Map();
+		for (const peer of peers ?? []) this.#add(peer, before.get(peer.client_id));
+	}
 
-  /** Return what is known of the media; ages in s, null where nothing came yet. */
-  get figures() {
-    const age_s = (at) => (at === null || at === undefined ? null : (now() - at) / 1000);
-    const media = this.#media;
-    const { frames, fps, width, height } = media?.stats ?? NO_STATS;
-    return {
-      bytesAge_s: age_s(media?.bytesAt),
-      framesAge_s: age_s(media?.framesAt),
-      frames, // decoded so far
-      fps,
-      width,
-      height,
-    };
-  }
-
-  /** Return the `Timing` of the media, which wants to know what is presented; or undefined. */
-  get timing() {
-    return this.#media?.timing;
-  }
-
-  start() {
-    clearInterval(this.#timer);
-    this.#timer = setInterval(() => this.#tick(), TICK_S * 1000);
-    this.#link.open();
-  }
-
-  stop() {
-    clearInterval(this.#timer);
-    this.#link.close();
-    this.#endMedia();
-  }
-
-  /** Try again at once: the network came back, or the page is being looked at again. */
-  wake() {
-    this.#link.wake();
-  }
-
-  /** Log in with another token; running video stays. */
-  login(token) {
-    this.#link.login(token);
-  }
-
-  #onLinkChange() {
-    if (this.#link.state !== 'online') this.#outbox.pause();
-    this.#decide();
-    this.#update();
-  }
-
-  #onMessage(message) {
-    switch (message.type) {
-      case 'connected': this.#onConnected(message); break;
-      case 'peer_joined': this.#onJoined(message); break;
-      case 'peer_left': this.#onLeft(message); break;
-      case 'offer': this.#onOffer(message); break;
-      case 'answer': this.#onSession(message, (media) => media.takeAnswer(message)); break;
-      case 'ice_candidate':
-        this.#onSession(message, (media) => media.takeCandidate(message));
-        break;
-      case 'bye': this.#onBye(message); break;
-      case 'ack': this.#outbox.take(message); break;
-      case 'error': this.#onError(message); break;
-      default: // the protocol may grow: what is not known is not ours
-    }
-    this.#decide();
-    this.#update();
-  }
-
-  #onConnected(message) {
-    this.#iceServers = message.ice_servers ?? [];
-    this.#resumeWindow_s = message.limits?.resume_window_s ?? 0;
-    if (!message.resumed) {
-      const before = this.senders;
-      this.senders = new Map();
-      for (const peer of message.peers ?? []) this.#addPeer(peer, before.get(peer.client_id));
-      // What was being agreed when the link broke is lost in part: begin again.
-      if (this.#media && !this.#media.connected) this.#endMedia();
-      this.#setupFailure = null;
-    } // else nothing was missed: what changed meanwhile comes next, as messages
-    this.#welcomedAt = now();
-    this.#outbox.resume();
-  }
-
-  #onJoined(message) {
-    this.#addPeer(message);
-    if (message.role !== 'sender') return;
-    this.#left = null;
-    this.#setupFailure = null;
-    this.#setupAttempt = 0;
-    const media = this.#media;
-    if (media?.sender !== message.client_id || media.connected) return;
-    // An offer to a camera that restarted is never answered, but one that waited for it is.
-    if (media.waits) Object.assign(media, { queued: false, startedAt: now() });
-    else this.#endMedia();
-  }
-
-  #onLeft(message) {
-    if (!this.senders.delete(message.client_id)) return;
-    if (this.#media?.sender !== message.client_id) return;
-    this.#left = message;
-    if (!this.#media.connected) this.#endMedia();
-  }
-
-  #addPeer({ client_id, role, name }, known) {
-    if (role !== 'sender') return;
-    this.senders.set(client_id, { client_id, name, joinedAt: known?.joinedAt ?? now() });
-  }
-
-  /**
-   * Give way to an offer of the robot's, even when one of ours is open: we are polite.
-   *
-   * Ours goes with its connection: after a rollback Chromium sometimes gathers no candidates.
-   */
-  #onOffer(message) {
-    const media = this.#media;
-    if (media && !this.#isOurs(message)) return;
-    if (!media?.isOfSameEnd(message.sdp)) {
-      this.#newMedia(message.sender_id ?? media?.sender ?? this.#choose());
-    }
-    this.#inOrder((current) => current.answer(message));
-  }
-
-  /** Take a message of the session with the camera that we have; others have gone by. */
-  #onSession(message, step) {
-    if (this.#isOurs(message)) this.#inOrder(step);
-  }
-
-  /** End at once what the robot has ended, instead of seeing it stand still first. */
-  #onBye({ sender_id, offer_id, reason, retry_after_s }) {
-    if (!this.#media || !this.#isOurs({ sender_id }) || !this.#media.isFrom(offer_id)) return;
-    this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
-  }
-
-  #isOurs({ sender_id }) {
-    return sender_id === undefined || sender_id === this.#media?.sender;
-  }
-
-  #onError(message) {
-    const { code, msg_id } = message;
-    const known = this.#outbox.take(message);
-    const media = this.#media;
-    if (code === 'expired') {
-      if (msg_id !== undefined && msg_id === media?.offerMsgId && !media.connected) this.#endMedia();
-      return; // that the camera is gone is told by `peer_left`
-    }
-    // Without an id it is about `stats`, which nobody misses.
-    if (!known && msg_id === undefined && message.retry && this.#link.state === 'online') return;
-    this.#tell('error', message);
-    if (code === 'forbidden_client_id') this.#link.renew();
-  }
-
-  #post(media, message) {
-    const { type } = message;
-    const isDescription = type !== 'ice_candidate';
-    return this.#outbox.post({ ...message, sender_id: media.sender }, {
-      owner: media,
-      alone: isDescription || !message.candidate,
-      onEnd: ({ status, error }) => {
-        if (type === 'offer') media.queued = status === 'queued';
-        if (error?.code === 'no_ack') this.#tell('error', error);
-        if (error && isDescription && !media.connected) {
-          this.#failSetup(error.code, error.retry_after_s);
-        }
-      },
-    });
-  }
-
-  /** Run a step of the agreement after those before it, unless its connection is gone by then. */
-  #inOrder(step) {
-    const media = this.#media;
-    if (!media) return;
-    this.#work = this.#work.then(async () => {
-      if (media !== this.#media) return;
-      try {
-        await step(media);
-      } catch (error) {
-        if (media !== this.#media) return;
-        this.#tell('error', { code: 'webrtc', message: String(error.message ?? error) });
-        if (!media.connected) this.#failSetup('webrtc');
-      }
-      this.#update();
-    });
-  }
-
-  async #tick() {
-    const media = this.#media;
-    if (media) {
-      await media.poll().catch(() => {}); // a connection that closed has no figures any more
-      this.#tell('media', this.figures);
-      this.#report(media);
-    }
-    this.#decide();
-    this.#update();
-  }
-
-  /** Tell the robot how its video is, while it comes and the robot can be told. */
-  #report(media) {
-    if (media !== this.#media || !media.flows(DEAD_S) || this.#link.state !== 'online') return;
-    if (!this.senders.has(media.sender)) return;
-    if (now() - this.#reportedAt < (STATS_S - TICK_S / 2) * 1000) return;
-    this.#reportedAt = now();
-    const ids = { client_id: this.clientId, sender_id: media.sender };
-    this.#link.send({ type: 'stats', ...ids, ...media.report() });
-  }
-
-  /** Return the camera to watch: the one that we have, else the first. */
-  #choose() {
-    const current = this.#media?.sender;
-    return this.senders.has(current) ? current : this.senders.keys().next().value;
-  }
-
-  /** Set video up where there is none, a camera is there, and it is time to. */
-  #decide() {
-    const media = this.#media;
-    if (media?.connected && !media.over) this.#setupAttempt = 0;
-    if (media && !media.connected) this.#judgeSetup(media);
-    if (this.#link.state !== 'online') return;
-    if (this.#setupFailure && now() < this.#setupFailure.retryAt) return;
-    const sender = this.#choose();
-    if (sender === undefined || (this.#media && !this.#mediaIsDead())) return;
-    this.#newMedia(sender);
-    this.#inOrder((fresh) => fresh.offer());
-  }
-
-  #mediaIsDead() {
-    const media = this.#media;
-    if (!media.connected) return false; // `#judgeSetup` ends it in time
-    const joined = this.senders.get(this.#choose())?.joinedAt ?? 0;
-    return !media.flows(joined > media.startedAt ? DEAD_WITH_NEW_SENDER_S : DEAD_S);
-  }
-
-  #judgeSetup(media) {
-    if (media.over) {
-      this.#failSetup(media.failure ?? 'blocked');
-    } else if (this.#link.state === 'online') { // else an answer may wait for us
-      const limit_s = SETUP_TIMEOUT_S + (media.waits ? this.#resumeWindow_s : 0);
-      const since = Math.max(media.answeredAt ?? media.startedAt, this.#welcomedAt);
-      if (now() - since < limit_s * 1000) return;
-      this.#failSetup(media.answeredAt ? 'blocked' : 'no_answer');
-    }
-  }
-
-  #failSetup(cause, atLeast_s = 1) {
-    this.#endMedia();
-    const wait_s = Math.max(atLeast_s, backOff_s(this.#setupAttempt++ + 2));
-    this.#setupFailure = { cause, retryAt: now() + wait_s * 1000 };
-  }
-
-  #newMedia(sender) {
-    this.#endMedia();
-    this.#setupFailure = null;
-    const onTrack = (track, stream) => this.#tell('track', { track, stream });
-    try {
-      const media = new Media(
-        sender, this.#iceServers, (message) => this.#post(media, message), onTrack,
-        () => this.#onLinkChange(),
-      );
-      this.#media = media;
-    } catch (error) {
-      this.#tell('error', { code: 'webrtc', message: String(error.message ?? error) });
-      this.#failSetup('webrtc');
-    }
-  }
-
-  #endMedia() {
-    this.#media?.close();
-    this.#outbox.drop(this.#media);
-    this.#media = null;
-  }
-
-  #tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-
-  #update() {
-    const detail = describeState({
-      link: this.#link, media: this.#media, senders: this.senders,
-      left: this.#left, failure: this.#setupFailure,
-    });
-    if (JSON.stringify(detail) === JSON.stringify(this.detail)) return;
-    this.detail = detail;
-    this.state = detail.state;
-    this.#tell('state', detail);
-  }
+	#add({ client_id, role, name }, known) {
+		if (role !== 'sender') return;
+		this.senders.set(client_id, { client_id, name, joinedAt: known?.joinedAt ?? now() });
+	}
 }
 
-/** Connect to a robot; the options are those of `ViewerClient`. */
+export class ViewerClient extends EventTarget {
+	detail = { state: 'connecting', cause: null };
+	#server;
+	media = null;
+	#left = null;
+	#failure = null;
+	#attempt = 0;
+	#timer;
+	#work = Promise.resolve();
+
+	constructor({ url = new URL('ws', import.meta.url), token = '', camera, server } = {}) {
+		super();
+		this.camera = camera ?? null;
+		this.#server = server ?? new Server(url, token);
+	}
+
+	get pc() { return this.media?.pc; }
+	get timing() { return this.media?.timing; }
+	get state() { return this.detail.state; }
+	get clientId() { return this.#server.link.clientId; }
+	get host() { return this.#server.link.url.host; }
+	get senders() { return this.#server.senders; }
+	get sender() { return this.media?.sender ?? this.#choose(); }
+
+	start(opens = true) {
+		clearInterval(this.#timer);
+		this.#timer = setInterval(() => this.#tick(), TICK_S * 1000);
+		this.#server.clients.set(this, (message) => this.#take(message));
+		if (opens) this.#server.link.open();
+		else this.#take({});
+	}
+
+	stop() {
+		clearInterval(this.#timer);
+		this.#server.clients.delete(this);
+		if (this.#server.clients.size) this.#leave();
+		else this.#server.link.close();
+		this.#endMedia();
+	}
+
+	choose(camera) {
+		this.camera = camera;
+		if (this.media && this.media.sender !== this.#choose()) this.#leave();
+		this.#failure = this.#left = null;
+		this.#take({});
+	}
+
+	beside(camera) {
+		const other = new ViewerClient({ camera, server: this.#server });
+		other.start(false);
+		return other;
+	}
+
+	wake() { this.#server.link.wake(); }
+
+	login(token) { this.#server.link.login(token); }
+
+	#take(message) {
+		const { media } = this;
+		switch (message.type) {
+			case 'connected':
+				if (message.resumed) break;
+				// What was being agreed when the link broke is lost in part: begin again.
+				if (media && !media.connected) this.#endMedia();
+				this.#failure = null;
+				break;
+			case 'peer_joined': this.#onJoined(message); break;
+			case 'peer_left':
+				if (media?.sender !== message.client_id) break;
+				this.#left = message;
+				if (!media.connected) this.#endMedia();
+				break;
+			case 'offer': this.#onOffer(message); break;
+			case 'answer':
+			case 'ice_candidate':
+				if (this.#isOurs(message)) this.#inOrder((current) => current.take(message));
+				break;
+			case 'bye': this.#onBye(message); break;
+			case 'error': // that the camera is gone is told by `peer_left`
+				if (message.code !== 'expired') this.#tell('error', message);
+				else if (media?.isOpen(message.msg_id)) this.#endMedia();
+				break;
+			default:
+		}
+		this.#decide();
+		this.#update();
+	}
+
+	#onJoined({ client_id }) {
+		if (!this.#wants(client_id)) return;
+		this.#left = this.#failure = null;
+		this.#attempt = 0;
+		const { media } = this;
+		if (media?.sender !== client_id || media.connected) return;
+		// An offer to a camera that restarted is never answered, but one that waited for it is.
+		if (media.waits) Object.assign(media, { queued: false, startedAt: now() });
+		else this.#endMedia();
+	}
+
+	#onOffer(message) {
+		const { media } = this;
+		if (!(media ? this.#isOurs(message) : this.#wants(message.sender_id))) return;
+		if (!media?.isOfSameEnd(message.sdp)) {
+			this.#newMedia(message.sender_id ?? media?.sender ?? this.#choose());
+		}
+		this.#inOrder((current) => current.answer(message));
+	}
+
+	#onBye(message) {
+		const { offer_id, reason, retry_after_s } = message;
+		if (!this.#isOurs(message) || !this.media?.isFrom(offer_id)) return;
+		this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
+	}
+
+	#isOurs({ sender_id }) { return !sender_id || sender_id === this.media?.sender; }
+
+	#wants(sender_id) { return (this.camera ?? sender_id) === sender_id; }
+
+	#post(media, message) {
+		const { type } = message;
+		const isDescription = type !== 'ice_candidate';
+		return this.#server.outbox.post({ ...message, sender_id: media.sender }, {
+			owner: media,
+			alone: isDescription || !message.candidate,
+			onEnd: ({ status, error }) => {
+				if (type === 'offer') media.queued = status === 'queued';
+				if (error?.code === 'no_ack') this.#tell('error', error);
+				if (error && isDescription && !media.connected) {
+					this.#failSetup(error.code, error.retry_after_s);
+				}
+			},
+		});
+	}
+
+	#inOrder(step) {
+		const { media } = this;
+		if (!media) return;
+		this.#work = this.#work.then(async () => {
+			if (media !== this.media) return;
+			try {
+				await step(media);
+			} catch (error) {
+				if (media === this.media) this.#webRtcFailed(error, media.connected);
+			}
+			this.#update();
+		});
+	}
+
+	#webRtcFailed(error, connected) {
+		this.#tell('error', { code: 'webrtc', message: error.message });
+		if (!connected) this.#failSetup('webrtc');
+	}
+
+	async #tick() {
+		const { media } = this;
+		if (media) {
+			await media.poll().catch(() => {});
+			if (media === this.media) this.#report(media);
+			this.#tell('media', media);
+		}
+		this.#decide();
+		this.#update();
+	}
+
+	#report(media) {
+		const { link, senders } = this.#server;
+		const told = link.state === 'online' && senders.has(media.sender);
+		const stats = media.report(told);
+		const ids = { client_id: this.clientId, sender_id: media.sender };
+		if (told && stats) link.send({ type: 'stats', ...ids, ...stats });
+	}
+
+	#choose() {
+		const { senders } = this.#server;
+		const wish = this.camera ?? this.media?.sender;
+		if (senders.has(wish)) return wish;
+		return this.camera === null ? senders.keys().next().value : undefined;
+	}
+
+	#decide() {
+		const { media } = this;
+		if (media?.connected && !media.over) this.#attempt = 0;
+		if (media && !media.connected) this.#judgeSetup(media);
+		if (this.#server.link.state !== 'online') return;
+		if (this.#failure && now() < this.#failure.retryAt) return;
+		const sender = this.#choose();
+		if (sender === undefined || (this.media && !this.#isDead())) return;
+		this.#newMedia(sender);
+		this.#inOrder((fresh) => fresh.offer());
+	}
+
+	#isDead() {
+		const { media } = this;
+		if (!media.connected) return false; // `#judgeSetup` ends it in time
+		const joined = this.senders.get(this.#choose())?.joinedAt ?? 0;
+		return !media.flows(joined > media.startedAt ? DEAD_IF_NEW_S : DEAD_S);
+	}
+
+	#judgeSetup(media) {
+		const { link, resumeWindow_s, welcomedAt } = this.#server;
+		if (media.over) {
+			this.#failSetup(media.failure ?? 'blocked');
+		} else if (link.state === 'online') { // else an answer may wait for us
+			const limit_s = SETUP_TIMEOUT_S + (media.waits ? resumeWindow_s : 0);
+			const since = Math.max(media.answeredAt ?? media.startedAt, welcomedAt);
+			if (now() - since < limit_s * 1000) return;
+			this.#failSetup(media.answeredAt ? 'blocked' : 'no_answer');
+		}
+	}
+
+	#failSetup(cause, atLeast_s = 1) {
+		this.#endMedia();
+		const wait_s = Math.max(atLeast_s, backOff_s(this.#attempt++ + 2));
+		this.#failure = { cause, retryAt: now() + wait_s * 1000 };
+	}
+
+	#newMedia(sender) {
+		this.#endMedia();
+		this.#failure = null;
+		try {
+			const media = new Media(
+				sender, this.#server.iceServers, (message) => this.#post(media, message),
+				(track, stream) => this.#tell('track', { track, stream }), () => this.#take({}),
+			);
+			this.media = media;
+		} catch (error) {
+			this.#webRtcFailed(error);
+		}
+	}
+
+	#leave() {
+		const sender_id = this.media?.sender;
+		const bye = { type: 'bye', reason: 'ended', client_id: this.clientId, sender_id };
+		if (sender_id) this.#server.link.send(bye);
+		this.#endMedia();
+	}
+
+	#endMedia() {
+		this.media?.close();
+		this.#server.outbox.drop(this.media);
+		this.media = null;
+	}
+
+	#tell(type, detail) {
+		this.dispatchEvent(new CustomEvent(type, { detail }));
+	}
+
+	#update() {
+		const detail = describeState({
+			link: this.#server.link, media: this.media, senders: this.senders, camera: this.camera,
+			left: this.#left, failure: this.#failure, here: this.#choose(),
+		});
+		if (JSON.stringify(detail) === JSON.stringify(this.detail)) return;
+		this.detail = detail;
+		this.#tell('state', detail);
+	}
+}
+
 export function connect(options) {
-  const client = new ViewerClient(options);
-  client.start();
-  return client;
+	const client = new ViewerClient(options);
+	client.start();
+	return client;
 }

@@ -7,10 +7,13 @@ header stamp, DDS, RTP and the timing channel. All processes have one clock, whi
 from __future__ import annotations
 
 import contextlib
+import re
 import statistics
 import sys
 import urllib.request
+from datetime import UTC, datetime
 
+import cv2
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -19,6 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Float64
+
+from rtc_signaling.media.scene import read_index
 
 DOMAIN_ID = 95
 READY_S = 20.0
@@ -258,6 +263,23 @@ def test_stamps_of_another_clock_give_no_figure(stack, film, new_viewer, shift_s
     wait_for_age(viewer)
     assert viewer.same_connection()
     assert viewer.complaints == []
+
+
+def test_a_saved_picture_is_named_by_its_header_stamp(stack, film, new_viewer, tmp_path):
+    film(HOUR_S)
+    viewer = open_viewer(new_viewer, stack)
+    viewer.watch(30, READY_S)
+    with viewer.page.expect_download(timeout=READY_S * 1000) as download:
+        viewer.page.keyboard.press('s')
+    download.value.save_as(tmp_path / 'picture.png')
+    [text] = re.findall(
+        r'^camera_([\d-]+T[\d-]+\.\d{3}Z)\.png$', download.value.suggested_filename
+    )
+    stamp = datetime.strptime(text, '%Y-%m-%dT%H-%M-%S.%fZ').replace(tzinfo=UTC)
+    drawn_ms = read_index(cv2.imread(str(tmp_path / 'picture.png')))
+    off_ms = (stamp.timestamp() - HOUR_S) * 1000 - drawn_ms
+    # The picture on the screen is that of the stamp, or a busy browser painted the next one.
+    assert min(off_ms % 65536, -off_ms % 65536) <= FRAME_MS + AGREE_MS
 
 
 def test_a_viewer_whose_browser_does_not_tell_has_no_age_and_says_so(stack, film, new_viewer):

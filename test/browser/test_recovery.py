@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -84,6 +85,11 @@ def test_the_page_and_diagnostics_say_that_the_camera_is_silent_until_another_is
         viewer.wait_for_state('frozen', PICTURES_S)
         said = viewer.page.get_by_text('its camera sends no pictures')
         said.wait_for(timeout=PICTURES_S * 1000)
+        assert re.fullmatch(r'frozen for \d+\.\d s', viewer.text('frozen'))
+        # What stands still is grey and dark for the eye: of the red corner nothing is left.
+        seen = viewer.picture_in(viewer.screenshot())[:40, :60].astype(int)
+        assert np.ptp(seen, axis=2).max() < 16
+        assert 0 < seen.max() < 128
         stack.set('test_camera', 'width:=320', 'height:=240', 'encoding:=mono8')
         stack.start('test_camera')
         observer.wait_for_part(CAMERA, DiagnosticStatus.OK)

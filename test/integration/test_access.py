@@ -123,6 +123,17 @@ async def test_two_origins_are_none():
         assert status == 403
 
 
+@pytest.mark.parametrize(
+    ('origin', 'may'), [('https://app.example', True), ('http://evil.example', False)]
+)
+async def test_who_may_connect_may_use_the_pages_modules_too(origin, may):
+    async with serving(allowed_origins=('https://app.example',)) as server:
+        host = f'127.0.0.1:{server.port}'
+        status, head, _ = await http(server.port, '/client.js', f'Origin: {origin}', host=host)
+        assert status == 200
+        assert (f'access-control-allow-origin: {origin}' in str(head).lower()) == may
+
+
 @pytest.mark.parametrize('path', ['/', '/metrics', '/healthz'])
 async def test_the_host_counts_for_plain_http_too(path):
     async with serving() as server:

@@ -414,7 +414,7 @@ async def test_the_page_and_its_files_are_served():
         assert status == 200
         assert headers['content-type'] == 'text/html; charset=utf-8'
         assert int(headers['content-length']) == len(body)
-        assert "default-src 'self'" in headers['content-security-policy']
+        assert "default-src 'none'" in headers['content-security-policy']
         assert headers['referrer-policy'] == 'no-referrer'
         assert (await http(server.port, 'GET /index.html?x=1 HTTP/1.1'))[2] == body
         for name, content_type in (('viewer.js', 'text/javascript'), ('viewer.css', 'text/css')):

@@ -164,7 +164,7 @@ async def test_simulated_time_is_said_and_not_told():
         await viewer.join()
         await asking.open()
         [answer, *_] = await asking.ask()
-        assert answer.keys() - {'runs'} == {'type', 't0', 'simulated'}
+        assert answer.keys() - {'runs'} == {'type', 't0', 'pictures', 'simulated'}
         assert answer['simulated'] is True
 
 

@@ -85,12 +85,13 @@ def test_nothing_that_comes_raises(message):
 
 
 def test_an_answer_has_what_a_viewer_reads():
-    answer = Answer(1234.5, ((1, 2, 3),), t1_us=10, t2_us=11)
+    answer = Answer(1234.5, ((1, 2, 3),), 7, t1_us=10, t2_us=11)
     assert json.loads(answer.encode()) == {
         'type': 'pong', 't0': 1234.5, 't1_us': 10, 't2_us': 11, 'runs': [[1, 2, 3]],
+        'pictures': 7,
     }  # fmt: skip
-    assert json.loads(Answer(1.0, (), simulated=True).encode()) == {
-        'type': 'pong', 't0': 1.0, 'runs': [], 'simulated': True,
+    assert json.loads(Answer(1.0, (), 7, simulated=True).encode()) == {
+        'type': 'pong', 't0': 1.0, 'runs': [], 'simulated': True, 'pictures': 7,
     }  # fmt: skip
 
 
@@ -100,6 +101,7 @@ def test_pictures_of_a_steady_camera_are_one_run():
     pts = [clock.pts(stamp, 0) for stamp in stamps]
     for pair in zip(pts, stamps, strict=True):
         table.note(*pair)
+    assert table.pictures == 90
     runs = table.runs(1000)
     assert runs == ((1000, 1000 + pts[-1], STAMP_NS // 1000),)
     for picture, stamp_ns in zip(pts, stamps, strict=True):
