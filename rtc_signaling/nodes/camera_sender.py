@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 from rclpy.context import Context
 from rclpy.node import Node
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float64, UInt32
 from std_srvs.srv import SetBool, Trigger
 
@@ -17,6 +17,7 @@ from rtc_signaling.config import SenderConfig
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.media.compressed import compressed_to_i420, encoding_of
 from rtc_signaling.media.frames import DepthMapping, Pixels, describe, to_i420
+from rtc_signaling.media.h264_stream import AccessUnit, is_h264
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.metrics import SenderSnapshot
@@ -80,7 +81,9 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
 
     def _on_image(self, image: AnyImage, stamp_ns: int) -> None:
         now_ns = self.node.get_clock().now().nanoseconds
-        self._camera.put(image, stamp_ns, (now_ns - stamp_ns) / 1e9 if stamp_ns else None)
+        passed_on = isinstance(image, CompressedImage) and is_h264(image.format)
+        content = AccessUnit(image.data) if passed_on else image
+        self._camera.put(content, stamp_ns, (now_ns - stamp_ns) / 1e9 if stamp_ns else None)
         if isinstance(image, Image):
             seen, encoding = f'{image.width}x{image.height} {image.encoding}', image.encoding
         else:
