@@ -346,7 +346,7 @@ class SenderSnapshot:
         viewers_connected: How many of them have a connection for video.
         images_received: Images that came from ROS.
         images_replaced: Images that a newer one replaced before they were looked at.
-        images_bad: Images that could not be converted.
+        images_bad: Images that could not be converted, or in which nothing is.
         pictures_shown: Pictures that were encoded for viewers or passed on, each counted once.
         last_error: What is wrong with the images, or ''.
         enabled: Whether the camera is switched on.

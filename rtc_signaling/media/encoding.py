@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # Makes I420 of an image, in the array that is given if that fits; raises MediaError.
 Convert = Callable[[Any, Pixels | None], Pixels]
+# Says what is wrong with an image of which this I420 was made, '' if nothing is.
+Doubt = Callable[[Any, Pixels], str]
 
 # The same error is logged again after so long.
 REPEAT_S = 10.0
@@ -77,7 +79,7 @@ class EncodingCounts:
     """Count what became of images; written in the encoder thread, read anywhere.
 
     Attributes:
-        bad: Images that could not be converted.
+        bad: Images that could not be converted, or in which nothing is.
         failed: Pictures that an encoder failed at.
         encoded: Pictures that were encoded or passed on, each counted once.
     """
@@ -99,6 +101,7 @@ class Encoding:
         on_stream: Called when the camera begins to give H.264, with what it is, when that changes,
             and with None when it ends, to have the viewers brought to the feeds that they can take
             in the loop; then `delivered` is to be called.
+        doubt: Says what is wrong with an image that `convert` could take; '' for nothing.
 
     Attributes:
         settings: To be replaced as a whole, by any thread.
@@ -118,6 +121,8 @@ class Encoding:
         passed_on: Feed,
         hand_over: Callable[[Feed, Encoded, str], None],
         on_stream: Callable[[Sps | None], None],
+        *,
+        doubt: Doubt,
     ) -> None:
         self.settings = EncodingSettings()
         self.pacer = Pacer()
@@ -128,6 +133,7 @@ class Encoding:
         self.notes = dict.fromkeys(CODECS, '')
         self.own_h264 = False
         self._convert = convert
+        self._doubt = doubt
         self._feeds = feeds
         self._passed_on = passed_on
         self._on_stream = on_stream
@@ -197,15 +203,20 @@ class Encoding:
             wanted = self._wanted()
             i420 = self._i420(arrival, picture, bool(wanted))
         except MediaError as error:
-            self.counts.bad += 1
-            self.last_error = str(error)
-            self._log(self.last_error, 'the image is skipped, and others like it')
+            self._note_bad(str(error), 'the image is skipped, and others like it')
             return
         if i420 is not None or (picture is not None and not wanted):
             self.last_error = ''
         if i420 is not None:
+            if picture is None and (text := self._doubt(arrival.image, i420)):
+                self._note_bad(text, 'the image is shown, and others like it')
             encoded = self._encode_all(wanted, arrival, i420, pts, begun_ns)
             self.counts.encoded += encoded and not passed_on
+
+    def _note_bad(self, text: str, consequence: str) -> None:
+        self.counts.bad += 1
+        self.last_error = text
+        self._log(text, consequence)
 
     def _own_h264(self, arrival: Arrival, pts: int) -> Picture | None:
         """Return the picture that can be passed on as it is, if it is H.264 already."""

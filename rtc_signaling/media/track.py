@@ -11,7 +11,7 @@ from typing import Any
 
 from rtc_signaling.media.clock_sync import StampTable
 from rtc_signaling.media.encoder import CODECS, H264
-from rtc_signaling.media.encoding import Arrival, Convert, Encoding, EncodingSettings
+from rtc_signaling.media.encoding import Arrival, Convert, Doubt, Encoding, EncodingSettings
 from rtc_signaling.media.feed import CameraTrack, Encoded, Feed, Times
 from rtc_signaling.media.frames import to_i420
 from rtc_signaling.media.h264 import Sps
@@ -35,7 +35,7 @@ class CameraCounts:
     Attributes:
         received: Images that came from ROS.
         replaced: Images that a newer one replaced before they were looked at.
-        bad: Images that could not be converted.
+        bad: Images that could not be converted, or in which nothing is.
         failed: Pictures that an encoder failed at.
         shown: Pictures that were encoded for viewers or passed on, each counted once.
         dropped: Pictures that single viewers missed because they were slow.
@@ -64,9 +64,10 @@ class Camera:
     Args:
         convert: Makes I420 of an image, in the array that it is given if that fits, or raises
             MediaError; called in the encoder thread.
+        doubt: Says what is wrong with an image that can be shown all the same, likewise.
     """
 
-    def __init__(self, convert: Convert = to_i420) -> None:
+    def __init__(self, convert: Convert = to_i420, doubt: Doubt = lambda image, i420: '') -> None:
         self._received = 0
         self._replaced = 0
         self._dropped = 0
@@ -76,8 +77,9 @@ class Camera:
         self._stream: Sps | None = None
         self._waits = KeyFrameWaits()
         self._encoding = Encoding(
-            convert, tuple(self._feeds.values()), self._passed_on, self._hand_over, self._on_stream
-        )
+            convert, tuple(self._feeds.values()), self._passed_on, self._hand_over,
+            self._on_stream, doubt=doubt,
+        )  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         self._meter = PictureMeter()
 

@@ -16,7 +16,7 @@ from rtc_signaling import sender_reports
 from rtc_signaling.config import SenderConfig
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.media.compressed import compressed_to_i420, encoding_of
-from rtc_signaling.media.frames import DepthMapping, Pixels, describe, to_i420
+from rtc_signaling.media.frames import DepthMapping, Pixels, describe, doubt, to_i420
 from rtc_signaling.media.h264_stream import AccessUnit, is_h264
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
@@ -56,7 +56,7 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         self._frame_age = node.create_publisher(Float64, 'camera_sender/frame_age', 10)
         self._latency = node.create_publisher(Float64, 'camera_sender/latency', 10)
         self._bridge = find_cv_bridge()
-        self._camera = Camera(self._to_i420)
+        self._camera = Camera(self._to_i420, _doubt)
         self._camera.pacer.max_fps = config.max_fps
         self._seen = ''
         self._images = ImageSubscription(node, config, self._on_image)
@@ -143,6 +143,10 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
             )
 
         return self._respond(response, act)
+
+
+def _doubt(image: AnyImage, i420: Pixels) -> str:
+    return doubt(image.encoding if isinstance(image, Image) else encoding_of(image), i420)
 
 
 def make(context: Context) -> CameraSenderNode:

@@ -24,7 +24,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from rtc_signaling.config import SenderConfig
-from rtc_signaling.image_flow import FlowMeter, ImageFlow, Publisher
+from rtc_signaling.image_flow import FlowMeter, ImageFlow, Publisher, runs_wild, wildness
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class ImageSubscription:
             self._topic = f'{node.resolve_topic_name(IMAGE_TOPIC)}/compressed'
         self._meter = FlowMeter()
         self._publishers: tuple[Publisher, ...] = ()
+        self._wild = False
         self._subscription = self._subscribe()
         self._timer = node.create_timer(
             LOOK_PERIOD_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -133,6 +134,7 @@ class ImageSubscription:
             )
             for info in found
         )
+        self._look_at_rate()
         if not self._auto or not self._publishers:
             return
         reliable = all(publisher.reliable for publisher in self._publishers)
@@ -142,3 +144,10 @@ class ImageSubscription:
             self._subscription = self._subscribe()
             logger.info('%s is subscribed as its publishers offer it: %s', self.topic,
                         'reliable' if reliable else 'best effort')  # fmt: skip
+
+    def _look_at_rate(self) -> None:
+        flow = self.flow()
+        wild = runs_wild(flow)
+        if wild and not self._wild:
+            logger.warning('%s', wildness(flow))
+        self._wild = wild
