@@ -127,6 +127,11 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
     ) -> Trigger.Response:
         def act() -> str:
             count = self._thread.call(self._sender.request_key_frame)
+            if self._thread.call(lambda: self._camera.stream):
+                return (
+                    f'{count} viewer(s) wait for the next key frame of the camera, which makes its'
+                    ' own H.264 and cannot be asked'
+                )
             return f'{count} viewer(s) get a key frame next'
 
         return self._respond(response, act)

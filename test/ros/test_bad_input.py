@@ -41,7 +41,7 @@ WILD_PERIOD_S = 0.001
 
 @pytest.fixture
 def domain_id():
-    return 66
+    return 68
 
 
 class Publishing:

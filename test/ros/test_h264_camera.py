@@ -11,6 +11,7 @@ from h264_camera import H264Camera
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_stage import lines, values, watching
 from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
 
 from rtc_signaling.media.scene import CORNERS, read_corners, read_index
 
@@ -88,6 +89,9 @@ def test_a_cameras_h264_reaches_a_viewer_unencoded(sender, observer, port):
         assert found['passed_on_stream'] == '320x240, Baseline, level 1.3'
         assert found['passed_on_encoder'] == 'camera'
         assert not [key for key in found if key.startswith(('h264_', 'vp8_'))]
+        asked = observer.call(Trigger, '/camera_sender/request_keyframe', Trigger.Request())
+        assert asked.success
+        assert asked.message.startswith('1 viewer(s) wait for the next key frame of the camera')
         films.append([b'no H.264 at all'])
         observer.wait_for(TOPIC, ERROR, '^H.264 of 15 bytes: it begins with no start code')
         films.append(film)
