@@ -54,6 +54,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def own_domain(first: int) -> int:
+    """Return a ROS domain of this process of pytest-xdist, for what several modules share.
+
+    Args:
+        first: Of the first process, or of the only one; the next domains are those of the others.
+    """
+    return first + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+
+
 def ros_environment(domain_id: int, home: Path) -> dict[str, str]:
     """Return an environment in which nodes see only those of the same test module."""
     unwanted = ('RTC_SIGNALING_TOKEN', '_ROS_WHEELS_BOOTSTRAP_COMPLETE')

@@ -6,13 +6,12 @@ import time
 
 import numpy as np
 import pytest
-import ros_stage
 from fakes import FakeImage
 from ros_stage import observer, serving, start
 
 __all__ = ['observer', 'start']
 
-DOMAIN_ID = 81
+DOMAIN_ID = 84
 START_S = 30.0
 # Not the most saturated ones, of which an error would be cut off.
 COLOURS = np.array(
@@ -24,10 +23,9 @@ COLOURS = np.array(
 )
 
 
-@pytest.fixture(autouse=True)
-def _domain(monkeypatch):
-    """Keep these nodes out of the other tests' domain."""
-    monkeypatch.setattr(ros_stage, 'DOMAIN_ID', DOMAIN_ID)
+@pytest.fixture
+def domain_id():
+    return DOMAIN_ID
 
 
 def difference(rgb):

@@ -32,7 +32,7 @@ LIFETIME_S = 3.0
 PARAMETERS = {
     'host': '127.0.0.1',
     'port': 0,
-    'auth.timeout': 1.0,
+    'auth.timeout': 2.5,
     'resume_window': 2.0,
     'max_connections': 50,
     'limits.connection_rate': 1000.0,

@@ -184,7 +184,9 @@ def frames(*names, opcode=Opcode.TEXT):
     )
 
 
-@pytest.mark.parametrize('between', [b'', Frame(Opcode.PING, b'x').serialize(mask=True)])
+@pytest.mark.parametrize(
+    'between', [b'', Frame(Opcode.PING, b'x').serialize(mask=True)], ids=['', 'ping']
+)
 async def test_all_messages_of_one_segment_are_taken_in_their_order(between):
     names = ['first', 'second', 'x' * 64, 'fourth']
     async with serving() as server, welcomed(server.port) as (client, _):

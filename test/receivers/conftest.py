@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from processes import Stack, running_stack
+from processes import Stack, own_domain, running_stack
 
-DOMAIN_ID = 93
+DOMAIN_ID = own_domain(96)
 
 
 @pytest.fixture(scope='package')

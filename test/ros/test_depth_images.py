@@ -6,11 +6,10 @@ import asyncio
 
 import numpy as np
 import pytest
-import ros_stage
 from fakes import FakeImage, viewing
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from ros_stage import lines
+from ros_stage import DEADLINE_S, lines
 
 from rtc_signaling.auth import OpenAuthenticator
 from rtc_signaling.config import ServerConfig
@@ -19,10 +18,9 @@ from rtc_signaling.server import SignalingServer
 DOMAIN_ID = 80
 
 
-@pytest.fixture(autouse=True)
-def _domain(monkeypatch):
-    """Keep these nodes out of the other tests' domain."""
-    monkeypatch.setattr(ros_stage, 'DOMAIN_ID', DOMAIN_ID)
+@pytest.fixture
+def domain_id():
+    return DOMAIN_ID
 
 
 def set_double(observer, name, value):
@@ -34,7 +32,7 @@ def set_double(observer, name, value):
 
 async def shade_near(viewer, wanted):
     """Watch until the picture has that shade, give or take what the encoder does to it."""
-    async with asyncio.timeout(ros_stage.DEADLINE_S):
+    async with asyncio.timeout(DEADLINE_S):
         while True:
             picture = await viewer.picture()
             if abs(picture.mean() - wanted) < 6:

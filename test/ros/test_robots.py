@@ -14,7 +14,7 @@ from ros_stage import DEADLINE_S, observing, values
 OK = DiagnosticStatus.OK
 # For the two robots, and for the one of several cameras.
 DOMAIN_IDS = (86, 87)
-MANY_CAMERAS_DOMAIN_ID = 88
+MANY_CAMERAS_DOMAIN_ID = 89
 
 
 class Robot:

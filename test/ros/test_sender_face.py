@@ -160,7 +160,7 @@ def test_what_is_logged_is_live_and_errors_are_a_topic(sender, port, driver, obs
             lambda: next((e for e in errors if 'novel9' in e.message), None), 'no error'
         )
         assert (error.level, error.name) == (DiagnosticStatus.ERROR, 'camera_sender: error')
-        assert values(error)['source'] == 'media.track'
+        assert values(error)['source'] == 'media.encoding'
         observer.wait_for_part(CAMERA, DiagnosticStatus.ERROR, "unknown image encoding 'novel9'")
     done, reason = observer.set(NODE, 'client_id', 'other')
     assert not done

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from processes import descendants, is_gone, running_demo, wait_until
 
 DOMAIN_ID = 64
-# Three nodes one after the other; each of them alone may take 4 s.
-LIMIT_S = 8.0
+# For a busy machine; that each node ends by itself in time is what the demo says.
+DEADLINE_S = 30.0
 
 
 def nodes_of(demo):
@@ -29,11 +28,10 @@ def _named_nodes(pid):
     return nodes if len(nodes) == 3 else None
 
 
-def assert_ended(demo, nodes, code, since):
-    assert demo.wait() == code
-    took_s = time.monotonic() - since
+def assert_ended(demo, nodes, code):
+    assert demo.wait(DEADLINE_S) == code
     assert [pid for pid in nodes if not is_gone(pid)] == []
-    assert took_s < LIMIT_S
+    assert 'was killed' not in demo.output
     assert 'Traceback' not in demo.output
 
 
@@ -46,19 +44,17 @@ def test_a_signal_ends_all_of_it_in_order(tmp_path, signals):
     with running_demo(tmp_path, DOMAIN_ID) as demo:
         demo.wait_for_url()
         nodes = nodes_of(demo)
-        since = time.monotonic()
         for number in signals:
             demo.signal(number)
-        assert_ended(demo, nodes, 0, since)
+        assert_ended(demo, nodes, 0)
         assert demo.output.count('\n') == 1, demo.output
 
 
 def test_a_signal_during_the_start_ends_all_of_it(tmp_path):
     with running_demo(tmp_path, DOMAIN_ID) as demo:
         nodes = nodes_of(demo)
-        since = time.monotonic()
         demo.signal(signal.SIGINT)
-        assert_ended(demo, nodes, 0, since)
+        assert_ended(demo, nodes, 0)
         assert demo.output == ''
 
 
@@ -66,11 +62,10 @@ def test_ctrl_c_in_the_terminal_of_make_pressed_twice(tmp_path):
     with running_demo(tmp_path, DOMAIN_ID, by_make=True) as demo:
         demo.wait_for_url()
         nodes = nodes_of(demo)
-        since = time.monotonic()
         demo.interrupt()
         demo.interrupt()
         # make ends by the same signal; a shell shows that as 130.
-        assert_ended(demo, nodes, -signal.SIGINT, since)
+        assert_ended(demo, nodes, -signal.SIGINT)
         assert 'rror' not in demo.output.partition('Ctrl-C ends it.')[2]
 
 
@@ -78,19 +73,17 @@ def test_a_closed_terminal_ends_all_of_it(tmp_path):
     with running_demo(tmp_path, DOMAIN_ID, by_make=True) as demo:
         demo.wait_for_url()
         nodes = nodes_of(demo)
-        since = time.monotonic()
         demo.close_terminal()
-        wait_until(lambda: all(map(is_gone, nodes)), LIMIT_S, 'the end of the nodes')
-        assert_ended(demo, nodes, -signal.SIGHUP, since)
+        wait_until(lambda: all(map(is_gone, nodes)), DEADLINE_S, 'the end of the nodes')
+        assert_ended(demo, nodes, -signal.SIGHUP)
 
 
 def test_a_node_that_dies_ends_the_demo_with_an_error(tmp_path):
     with running_demo(tmp_path, DOMAIN_ID) as demo:
         demo.wait_for_url()
         nodes = nodes_of(demo)
-        since = time.monotonic()
         os.kill(nodes[-1], signal.SIGKILL)
-        assert_ended(demo, nodes, 1, since)
+        assert_ended(demo, nodes, 1)
         assert 'camera_sender has ended with exit code -9' in demo.output
 
 
