@@ -23,7 +23,7 @@ DISTINCT = 60
 
 @pytest.fixture
 def domain_id():
-    return 65
+    return 69
 
 
 @contextlib.contextmanager
