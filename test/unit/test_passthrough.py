@@ -127,7 +127,7 @@ async def test_pictures_arrive_as_they_are_and_no_encoder_is_opened(opened):
         assert (figures.codec, figures.encoder) == ('passed_on', 'camera')
         assert (figures.viewers, figures.key_frames) == (2, 2)
         assert camera.stream == '320x240, Baseline, level 1.3'
-        assert camera.counts.shown == 10
+        await until(lambda: camera.counts.shown == 10, 'counted')
         assert camera.key_frame_spacing_s == pytest.approx(5 / 30, abs=0.001)
     assert opened == []
 
@@ -166,7 +166,7 @@ async def test_a_viewer_that_takes_another_codec_gets_it_decoded_and_encoded(ope
         for index in (20, 21):
             await film(camera, [another.picture(index)], index)
             await vp8.shows(index)
-        assert camera.counts.shown == 12
+        await until(lambda: camera.counts.shown == 12, 'counted')
     assert opened == ['vp8']
 
 
