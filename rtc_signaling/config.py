@@ -293,8 +293,8 @@ class SenderConfig:
     )
     image_transport: str = parameter(
         'raw',
-        'raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage (JPEG or PNG) on the '
-        'same topic with /compressed behind it',
+        'raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage (JPEG, PNG or H.264) on '
+        'the same topic with /compressed behind it',
         name='image_transport',
         choices=('raw', 'compressed'),
     )

@@ -16,6 +16,8 @@ WINDOW_S = 5.0
 MAX_EVENTS = 2400
 # An image more or less at either end of the window is no loss.
 MIN_ARRIVING = 0.9
+# No camera is faster: what comes above that is a publisher that runs wild.
+FASTEST_HZ = 240.0
 # Of a slower camera nothing is said of losses: a single one would decide.
 MIN_JUDGED_HZ = 2.0
 # A step of the stamps beyond this is a jump of a clock, or a camera that was away.
@@ -208,6 +210,9 @@ def judge(flow: ImageFlow, stale_timeout_s: float) -> tuple[Level, str]:
             f'the publisher {names} of {flow.topic} offers best effort, image_qos is reliable: '
             'set image_qos to auto or best_effort',
         )
+    # First: who publishes so many is bound to lose some of them.
+    if runs_wild(flow) and not stale:
+        return Level.WARN, wildness(flow)
     if _loses(flow):
         return Level.STALE if stale else Level.WARN, _loss(flow)
     if not stale:
@@ -218,6 +223,20 @@ def judge(flow: ImageFlow, stale_timeout_s: float) -> tuple[Level, str]:
     return (
         Level.STALE,
         f'no images from the camera: {names} publishes {flow.topic}, but nothing arrives',
+    )
+
+
+def runs_wild(flow: ImageFlow) -> bool:
+    """Tell whether more images are published than any camera gives."""
+    return flow.published_hz > FASTEST_HZ
+
+
+def wildness(flow: ImageFlow) -> str:
+    """Say how many images there are, and what to do."""
+    names = ', '.join(publisher.node for publisher in flow.publishers)
+    return (
+        f'about {flow.published_hz:.0f} images a second on {flow.topic} from {names}, which no '
+        'camera gives: slow the publisher down, or set max_fps'
     )
 
 

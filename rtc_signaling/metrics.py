@@ -254,8 +254,8 @@ class EncoderFigures:
     """Hold how the encoder of one codec does; the counts are since the start.
 
     Attributes:
-        codec: 'h264' or 'vp8'.
-        encoder: FFmpeg's name of the encoder that runs, or ran last.
+        codec: 'h264' or 'vp8'; 'passed_on' for H.264 as the camera makes it.
+        encoder: FFmpeg's name of the encoder that runs, or ran last; 'camera' for none.
         note: Why it is not the wished one; '' if it is.
         viewers: Viewers that its pictures go to.
         key_frames: Key frames that it made.
@@ -346,8 +346,8 @@ class SenderSnapshot:
         viewers_connected: How many of them have a connection for video.
         images_received: Images that came from ROS.
         images_replaced: Images that a newer one replaced before they were looked at.
-        images_bad: Images that could not be converted.
-        pictures_shown: Pictures that were encoded for viewers, each counted once.
+        images_bad: Images that could not be converted, or in which nothing is.
+        pictures_shown: Pictures that were encoded for viewers or passed on, each counted once.
         last_error: What is wrong with the images, or ''.
         enabled: Whether the camera is switched on.
         fps: Pictures per second that went to the viewers' tracks.
@@ -359,6 +359,9 @@ class SenderSnapshot:
         encoder_failures: Pictures that an encoder failed at.
         encoders: Of each codec that is or was sent.
         ages: How old the pictures are at each step.
+        stream: What the camera's own H.264 is, in words; '' if it gives none.
+        key_frame_wait_s: How long viewers wait by now for a key frame of it.
+        key_frame_spacing_s: How long it was last without a key frame; 0 if that is not known.
     """
 
     server_url: str
@@ -381,6 +384,9 @@ class SenderSnapshot:
     encoder_failures: int = 0
     encoders: tuple[EncoderFigures, ...] = ()
     ages: PictureAges = PictureAges()
+    stream: str = ''
+    key_frame_wait_s: float = 0.0
+    key_frame_spacing_s: float = 0.0
 
     @property
     def latency_s(self) -> float | None:

@@ -11,6 +11,8 @@ from rtc_signaling.report import Finding, Level, Report, worst
 RATE_TOLERANCE = 0.9
 # So much of the images may be replaced unseen before the sender counts as too slow for them.
 DROP_TOLERANCE = 0.1
+# Viewers that wait longer for a key frame which nobody can ask for are worth a warning.
+LONG_WAIT_S = 2.0
 
 
 def status(snapshot: SenderSnapshot, flow: ImageFlow, seen: str, config: SenderConfig) -> Report:
@@ -120,6 +122,8 @@ def _encoder(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig) ->
         for figures in running
         if figures.note
     ]
+    if snapshot.key_frame_wait_s > LONG_WAIT_S:
+        findings.append((Level.WARN, _waiting(snapshot)))
     level, message = worst(
         findings, f'{snapshot.fps:.1f} pictures a second' if snapshot.viewers else 'nobody watches'
     )
@@ -131,10 +135,30 @@ def _encoder(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig) ->
         ('pictures_shown', snapshot.pictures_shown),
         ('pictures_dropped', snapshot.pictures_dropped),
         ('encoder_failures', snapshot.encoder_failures),
+        *_stream(snapshot),
         *_ages(snapshot.ages),
         *(pair for figures in snapshot.encoders for pair in _encoder_values(figures)),
     )
     return Report('encoder', level, message, values)
+
+
+def _waiting(snapshot: SenderSnapshot) -> str:
+    spacing_s = snapshot.key_frame_spacing_s
+    known = f', the last ones were {spacing_s:.1f} s apart' if spacing_s else ''
+    return (
+        f'viewers wait {snapshot.key_frame_wait_s:.1f} s by now for a key frame of the camera'
+        f'{known}; set it to one each second or two'
+    )
+
+
+def _stream(snapshot: SenderSnapshot) -> tuple[tuple[str, object], ...]:
+    """Return what the camera's own H.264 is; nothing where there is none."""
+    if not snapshot.stream:
+        return ()
+    return (
+        ('passed_on_stream', snapshot.stream),
+        ('passed_on_key_frame_spacing', snapshot.key_frame_spacing_s),
+    )
 
 
 def _ages(ages: PictureAges) -> tuple[tuple[str, object], ...]:

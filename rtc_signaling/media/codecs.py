@@ -8,10 +8,14 @@ from aiortc import RTCRtpCodecCapability, RTCRtpSender
 from aiortc.sdp import SessionDescription
 
 from rtc_signaling.media.encoder import CODECS
+from rtc_signaling.media.h264_stream import H264Offer
 
 # Constrained baseline is what the encoders make, and what hardware and browsers say. A viewer that
 # has baseline alone can decode it too.
 _PROFILES = ('42e0', '4200')
+# Profiles of which each decoder takes all that is of one before it: Baseline (as far as it is
+# used), Main, High, High 10, High 4:2:2, High 4:4:4 (ITU-T H.264, annex A).
+_NESTED = (66, 77, 100, 110, 122, 244)
 
 
 def preferences(names: Sequence[str]) -> list[RTCRtpCodecCapability]:
@@ -44,3 +48,25 @@ def negotiated(sdp: str) -> str | None:
             name = media.rtp.codecs[0].name.lower()
             return name if name in CODECS else None
     return None
+
+
+def offered_h264(sdp: str) -> H264Offer:
+    """Return which H.264 a viewer's offer says that it takes, in the packets that are sent.
+
+    Of several profiles the highest counts (RFC 6184, 8.1): browsers offer each that they decode.
+    """
+    offers = [H264Offer()]
+    for media in SessionDescription.parse(sdp).media:
+        for codec in media.rtp.codecs if media.kind == 'video' else ():
+            mode = str(codec.parameters.get('packetization-mode', '0'))
+            if codec.name.lower() == 'h264' and mode == '1':
+                offers.append(_h264_offer(str(codec.parameters.get('profile-level-id', ''))))
+    return max(offers)
+
+
+def _h264_offer(profile_level_id: str) -> H264Offer:
+    try:
+        profile, _, level = bytes.fromhex(profile_level_id)
+    except ValueError:
+        return H264Offer()
+    return H264Offer(profile, level) if profile in _NESTED else H264Offer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -10,23 +11,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import av
+
 from rtc_signaling.errors import MediaError
 from rtc_signaling.media.clock_sync import StampTable
 from rtc_signaling.media.encoder import CODECS, Encoder, EncoderError, Encoders
 from rtc_signaling.media.feed import Encoded, Feed, Times
 from rtc_signaling.media.frames import Pixels
+from rtc_signaling.media.h264 import Sps
+from rtc_signaling.media.h264_stream import AccessUnit, Picture
 from rtc_signaling.media.mailbox import Mailbox
+from rtc_signaling.media.passthrough import CAMERA, Passthrough, packet_of
 from rtc_signaling.media.timing import Pacer, RtpClock, usual_rate
 
 logger = logging.getLogger(__name__)
 
 # Makes I420 of an image, in the array that is given if that fits; raises MediaError.
 Convert = Callable[[Any, Pixels | None], Pixels]
+# Says what is wrong with an image of which this I420 was made, '' if nothing is.
+Doubt = Callable[[Any, Pixels], str]
 
 # The same error is logged again after so long.
 REPEAT_S = 10.0
-# Errors that are remembered for that: texts have sizes in them, so they may be many.
+# Errors that are remembered for that, at most.
 MAX_REMEMBERED = 64
+# A camera's own H.264 is of use only without gaps; half a second of it may wait for this thread.
+QUEUED_UNITS = 16
+_NUMBERS = re.compile(r'[0-9]+')
 # An encoder that could not be opened is tried again after so long.
 RETRY_S = 1.0
 # Of an encoder that cannot change its bitrate while it runs: a step of this share makes it worth a
@@ -49,16 +60,18 @@ class Arrival(NamedTuple):
     """Hold an image on its way to the encoder thread.
 
     Attributes:
-        image: What the conversion takes.
+        image: What the conversion takes, or an AccessUnit.
         stamp_ns: Its header stamp.
         arrival_ns: When it arrived, by the monotonic clock.
         age_ns: How old it was then, 0 if that is not known.
+        number: One more than that of the image that came before it.
     """
 
     image: Any
     stamp_ns: int
     arrival_ns: int
     age_ns: int
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -66,9 +79,9 @@ class EncodingCounts:
     """Count what became of images; written in the encoder thread, read anywhere.
 
     Attributes:
-        bad: Images that could not be converted.
+        bad: Images that could not be converted, or in which nothing is.
         failed: Pictures that an encoder failed at.
-        encoded: Pictures that were encoded, each counted once.
+        encoded: Pictures that were encoded or passed on, each counted once.
     """
 
     bad: int = 0
@@ -82,8 +95,13 @@ class Encoding:
     Args:
         convert: Makes I420 of an image, or raises MediaError.
         feeds: Where packets go; those that nobody takes are not made.
+        passed_on: Where a camera's own H.264 goes as it is.
         hand_over: Called with the feed, the picture and the encoder's name, to have `deliver`
             called in the loop; then `delivered` is to be called.
+        on_stream: Called when the camera begins to give H.264, with what it is, when that changes,
+            and with None when it ends, to have the viewers brought to the feeds that they can take
+            in the loop; then `delivered` is to be called.
+        doubt: Says what is wrong with an image that `convert` could take; '' for nothing.
 
     Attributes:
         settings: To be replaced as a whole, by any thread.
@@ -93,13 +111,18 @@ class Encoding:
         last_error: What is wrong with the images now, or ''.
         encoder_error: What is wrong with an encoder now, or ''.
         notes: Of each codec, why its encoder is not the wished one.
+        own_h264: Whether the camera gives H.264 of its own.
     """
 
     def __init__(
         self,
         convert: Convert,
         feeds: Sequence[Feed],
+        passed_on: Feed,
         hand_over: Callable[[Feed, Encoded, str], None],
+        on_stream: Callable[[Sps | None], None],
+        *,
+        doubt: Doubt,
     ) -> None:
         self.settings = EncodingSettings()
         self.pacer = Pacer()
@@ -108,8 +131,13 @@ class Encoding:
         self.last_error = ''
         self.encoder_error = ''
         self.notes = dict.fromkeys(CODECS, '')
+        self.own_h264 = False
         self._convert = convert
+        self._doubt = doubt
         self._feeds = feeds
+        self._passed_on = passed_on
+        self._on_stream = on_stream
+        self._passthrough = Passthrough(self._tell_stream)
         self._hand_over = hand_over
         self._mailbox: Mailbox[Arrival] = Mailbox()
         self._clock = RtpClock()
@@ -127,9 +155,15 @@ class Encoding:
         self._all_delivered = threading.Event()
         self._all_delivered.set()
 
-    def put(self, arrival: Arrival) -> bool:
-        """Leave an image, in any thread; return whether it replaced one that nobody looked at."""
-        return self._mailbox.put(arrival)
+    @property
+    def key_frame_spacing_s(self) -> float:
+        """How long the camera's own H.264 was last without a key frame, in s; 0 if unknown."""
+        return self._passthrough.key_frame_spacing_s
+
+    def put(self, arrival: Arrival) -> int:
+        """Leave an image, in any thread; return how many it replaced that nobody looked at."""
+        follows = isinstance(arrival.image, AccessUnit)
+        return self._mailbox.put(arrival, QUEUED_UNITS if follows else 1)
 
     def delivered(self) -> None:
         """Note, in the loop, that what was handed over has been delivered."""
@@ -159,30 +193,83 @@ class Encoding:
         self._steps.append(pts - self._last_pts)
         self._last_pts = pts
         self.stamps.note(pts, arrival.stamp_ns)
+        begun_ns = time.monotonic_ns()
+        try:
+            picture = self._own_h264(arrival, pts)
+            passed_on = picture is not None and self._passed_on.wanted
+            if picture is not None and passed_on:
+                self._give(self._passed_on, packet_of(picture, pts), arrival, begun_ns, CAMERA)
+                self.counts.encoded += 1
+            wanted = self._wanted()
+            i420 = self._i420(arrival, picture, bool(wanted))
+        except MediaError as error:
+            self._note_bad(str(error), 'the image is skipped, and others like it')
+            return
+        if i420 is not None or (picture is not None and not wanted):
+            self.last_error = ''
+        if i420 is not None:
+            if picture is None and (text := self._doubt(arrival.image, i420)):
+                self._note_bad(text, 'the image is shown, and others like it')
+            encoded = self._encode_all(wanted, arrival, i420, pts, begun_ns)
+            self.counts.encoded += encoded and not passed_on
+
+    def _note_bad(self, text: str, consequence: str) -> None:
+        self.counts.bad += 1
+        self.last_error = text
+        self._log(text, consequence)
+
+    def _own_h264(self, arrival: Arrival, pts: int) -> Picture | None:
+        """Return the picture that can be passed on as it is, if it is H.264 already."""
+        self.own_h264 = isinstance(arrival.image, AccessUnit)
+        if isinstance(arrival.image, AccessUnit):
+            # Even if nobody watches: parameter sets may come only once.
+            return self._passthrough.take(bytes(arrival.image.data), arrival.number, pts)
+        self._passthrough.end()
+        return None
+
+    def _wanted(self) -> list[Feed]:
+        """Return the feeds to encode for, and forget the encoders of the others."""
         wanted = [feed for feed in self._feeds if feed.wanted]
         for codec in self._running.keys() - {feed.codec for feed in wanted}:
             del self._running[codec]
+        return wanted
+
+    def _i420(self, arrival: Arrival, picture: Picture | None, wanted: bool) -> Pixels | None:
+        """Return the pixels to encode; None if there are none, or nobody to encode them for.
+
+        Raises:
+            MediaError: There is something wrong with the image.
+        """
+        if picture is not None:
+            i420 = self._passthrough.decoded(picture, wanted)
+            return i420 if wanted and self.pacer.admits(arrival.arrival_ns) else None
+        if isinstance(arrival.image, AccessUnit):
+            return None
         if not wanted or not self.pacer.admits(arrival.arrival_ns):
-            return
-        begun_ns = time.monotonic_ns()
-        try:
-            i420 = self._convert(arrival.image, self._buffer)
-        except MediaError as error:
-            self.counts.bad += 1
-            self.last_error = str(error)
-            self._log(self.last_error, 'the image is skipped, and others like it')
-            return
-        self.last_error = ''
+            return None
+        return self._convert(arrival.image, self._buffer)
+
+    def _tell_stream(self, stream: Sps | None) -> None:
+        """Have the loop bring the viewers to the feeds that they can take from now on."""
+        self._handed_over += 1
+        self._all_delivered.clear()
+        self._on_stream(stream)
+        self._all_delivered.wait()
+
+    def _encode_all(
+        self, wanted: list[Feed], arrival: Arrival, i420: Pixels, pts: int, begun_ns: int
+    ) -> bool:
+        """Encode for each feed; return whether a picture came of it."""
         made = []
         for feed in wanted:
             made.append(self._encode(feed, arrival, i420, pts, begun_ns))
             begun_ns = time.monotonic_ns()
         if all(made):
             self.encoder_error = ''
-        self.counts.encoded += any(made)
         # Hardware may still read from it when the next image is there.
         kept = any(encoder.kind.hardware for encoder in self._running.values())
         self._buffer = None if kept else i420
+        return any(made)
 
     def _encode(self, feed: Feed, arrival: Arrival, i420: Pixels, pts: int, begun_ns: int) -> bool:
         """Encode for one feed and hand over; return whether nothing failed."""
@@ -199,15 +286,19 @@ class Encoding:
             return False
         if packet is None:
             return True
-        encoded_ns = time.monotonic_ns()
         if packet.is_keyframe:
-            feed.key_frame_made(encoded_ns / 1e9)
+            feed.key_frame_made(time.monotonic())
+        self._give(feed, packet, arrival, begun_ns, encoder.name)
+        return True
+
+    def _give(
+        self, feed: Feed, packet: av.Packet[Any], arrival: Arrival, begun_ns: int, maker: str
+    ) -> None:
         taken_ns = arrival.arrival_ns - arrival.age_ns
-        times = Times(taken_ns, arrival.arrival_ns, begun_ns, encoded_ns)
+        times = Times(taken_ns, arrival.arrival_ns, begun_ns, time.monotonic_ns())
         self._handed_over += 1
         self._all_delivered.clear()
-        self._hand_over(feed, Encoded(packet, packet.is_keyframe, times), encoder.name)
-        return True
+        self._hand_over(feed, Encoded(packet, packet.is_keyframe, times), maker)
 
     def _ready(self, codec: str, i420: Pixels, settings: EncodingSettings) -> Encoder | None:
         """Return the running encoder, or a new one where that does not fit any more.
@@ -264,9 +355,11 @@ class Encoding:
     def _log(self, text: str, consequence: str) -> None:
         """Log an error, unless it was logged a moment ago."""
         now_s = time.monotonic()
-        if now_s - self._logged.get(text, -REPEAT_S) < REPEAT_S:
+        # What differs in its sizes alone is the same error: of garbage each image has others.
+        kind = _NUMBERS.sub('0', text)
+        if now_s - self._logged.get(kind, -REPEAT_S) < REPEAT_S:
             return
         if len(self._logged) >= MAX_REMEMBERED:
             self._logged.clear()
-        self._logged[text] = now_s
+        self._logged[kind] = now_s
         logger.error('%s; %s', text, consequence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from rtc_signaling.media.h264_stream import H264Offer
 from rtc_signaling.media.key_frames import KeyFrames, Patience
 
 # A viewer that asks for a key frame so soon after one went to it has not got it yet.
@@ -52,6 +54,8 @@ class Encoded:
 class CameraTrack(MediaStreamTrack):
     """Be one viewer's video track: a slot for the next packet. Use it in the loop.
 
+    Where key frames cannot be asked for, the slot has room for some (`Feed.room`).
+
     Until aiortc reads from it, which it does once the viewer is connected, it costs nothing. A
     viewer that has not taken a picture when the next one comes misses everything up to the next
     key frame, so that its decoder never meets a gap, and asks for one when it reads on. So it
@@ -63,6 +67,7 @@ class CameraTrack(MediaStreamTrack):
 
     Attributes:
         codec: What the viewer negotiated; to be set before it is connected.
+        h264: Which H.264 it takes, likewise.
         dropped: Pictures that the viewer missed because it was slow.
     """
 
@@ -75,11 +80,12 @@ class CameraTrack(MediaStreamTrack):
     ) -> None:
         super().__init__()
         self.codec = ''
+        self.h264 = H264Offer()
         self.dropped = 0
         self._on_reading = on_reading
         self._on_sent = on_sent
         self._feed: Feed | None = None
-        self._next: Encoded | None = None
+        self._next: deque[Encoded] = deque()
         self._given: Encoded | None = None
         self._needs_key_frame = True
         self._fell_behind = False
@@ -90,7 +96,15 @@ class CameraTrack(MediaStreamTrack):
     def attach(self, feed: Feed) -> None:
         """Take pictures of this feed from now on, the first of them a key frame."""
         self._feed = feed
+        # What waits is of another encoder, if it was attached before.
+        self._next.clear()
+        self._needs_key_frame = True
         self._ask(time.monotonic())
+
+    @property
+    def attached(self) -> bool:
+        """Whether it takes pictures of a feed."""
+        return self._feed is not None
 
     def request_key_frame(self) -> None:
         """Ask for a key frame, as a viewer that lost something does; often is not sooner."""
@@ -104,11 +118,14 @@ class CameraTrack(MediaStreamTrack):
 
     def show(self, encoded: Encoded) -> None:
         """Put a picture into the slot, if the viewer can decode it."""
-        late = self._next is not None
+        room = 1 if self._feed is None else self._feed.room
+        late = len(self._next) >= room
         if encoded.key_frame:
-            self.dropped += late
+            if late:
+                self.dropped += len(self._next)
+                self._next.clear()
             self._needs_key_frame = self._fell_behind = False
-            self._next = encoded
+            self._next.append(encoded)
             self._arrived.set()
         elif late or self._needs_key_frame:
             # What waits in the slot is still good; what comes after it would have a gap before it.
@@ -116,7 +133,7 @@ class CameraTrack(MediaStreamTrack):
             self._fell_behind |= late
             self._needs_key_frame = True
         else:
-            self._next = encoded
+            self._next.append(encoded)
             self._arrived.set()
 
     async def recv(self) -> av.Packet[Any]:
@@ -133,13 +150,14 @@ class CameraTrack(MediaStreamTrack):
             self._given = None
         if self._feed is None:
             self._on_reading(self)
-        elif self._fell_behind and self._next is None:
+        elif self._fell_behind and not self._next:
             self._ask(time.monotonic())
-        await self._arrived.wait()
-        self._arrived.clear()
-        encoded, self._next = self._next, None
-        if encoded is None:
-            raise MediaStreamError
+        while not self._next:
+            self._arrived.clear()
+            await self._arrived.wait()
+            if self.readyState != 'live':
+                raise MediaStreamError
+        encoded = self._next.popleft()
         if encoded.key_frame:
             self._key_frame_s = time.monotonic()
         self._given = encoded
@@ -148,7 +166,8 @@ class CameraTrack(MediaStreamTrack):
     def stop(self) -> None:
         """End the track; a waiting `recv` raises."""
         super().stop()
-        self._next = self._given = None
+        self._next.clear()
+        self._given = None
         self._arrived.set()
 
 
@@ -157,6 +176,8 @@ class Feed:
 
     Args:
         codec: What the packets are.
+        room: How many packets may wait for one viewer. Where no key frame can be asked for, one
+            that comes a little late would else be without a picture for a long time.
 
     Attributes:
         tracks: Who takes them; touched in the loop alone. The encoder thread looks whether there
@@ -165,8 +186,9 @@ class Feed:
         key_frames: Key frames that there were.
     """
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, room: int = 1) -> None:
         self.codec = codec
+        self.room = room
         self.tracks: set[CameraTrack] = set()
         self.encoder = ''
         self.key_frames = 0

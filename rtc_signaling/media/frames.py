@@ -20,6 +20,7 @@ import numpy.typing as npt
 from rtc_signaling.media.bayer import PATTERNS, mosaic_to_i420
 from rtc_signaling.media.depth import DepthMapping, depth_to_i420
 from rtc_signaling.media.pixels import (
+    BLACK,
     ImageError,
     Pixels,
     bgr_to_i420,
@@ -32,7 +33,7 @@ from rtc_signaling.media.pixels import (
 
 __all__ = [
     'FORMATS', 'FROM_BGR', 'ColourSpace', 'DepthMapping', 'Fallback', 'Format', 'ImageError',
-    'ImageLike', 'Pixels', 'colour_space', 'describe', 'from_bgr', 'to_i420', 'view',
+    'ImageLike', 'Pixels', 'colour_space', 'describe', 'doubt', 'from_bgr', 'to_i420', 'view',
 ]  # fmt: skip
 
 
@@ -210,6 +211,21 @@ def describe(encoding: str, depth: DepthMapping) -> str:
     found = FORMATS.get(encoding)
     if found is not None and found.kind == 'u2':
         return ', of which 0 to 65535 is shown as black to white'
+    return ''
+
+
+def doubt(encoding: str, i420: Pixels) -> str:
+    """Say what is wrong with an image that can be shown all the same; '' if nothing is.
+
+    Args:
+        encoding: Its encoding.
+        i420: What was made of it.
+    """
+    if encoding in DEPTH_FORMATS and int(i420[: len(i420) * 2 // 3].max()) <= BLACK:
+        return (
+            f'depth image of {encoding} without any distance: each pixel is 0, negative, NaN or'
+            ' infinite'
+        )
     return ''
 
 

@@ -19,7 +19,7 @@ from aiortc.sdp import candidate_from_sdp
 from msgspec import UNSET, UnsetType
 
 from rtc_signaling.media._aiortc import watch_feedback
-from rtc_signaling.media.codecs import negotiated, preferences
+from rtc_signaling.media.codecs import negotiated, offered_h264, preferences
 from rtc_signaling.media.timing_channel import TimingChannel
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import Answer, IceCandidate, Message, Offer, Stats
@@ -163,6 +163,7 @@ class ViewerPeer:
         await connection.setRemoteDescription(RTCSessionDescription(sdp, 'offer'))
         self._timing.guard()
         description = await connection.createAnswer()
+        self._track.h264 = offered_h264(sdp)
         self._track.codec = negotiated(description.sdp) or ''
         await connection.setLocalDescription(description)
         # aiortc gathers before it returns: the answer carries all of its candidates.

@@ -182,6 +182,9 @@ class CameraSender:
             encoder_failures=counts.failed,
             encoders=self._camera.encoders,
             ages=self._camera.ages,
+            stream=self._camera.stream,
+            key_frame_wait_s=self._camera.key_frame_wait_s,
+            key_frame_spacing_s=self._camera.key_frame_spacing_s,
         )
 
     async def _talk(self) -> None:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from rtc_signaling.media.clock_sync import StampTable
-from rtc_signaling.media.encoder import CODECS
-from rtc_signaling.media.encoding import Arrival, Convert, Encoding, EncodingSettings
+from rtc_signaling.media.encoder import CODECS, H264
+from rtc_signaling.media.encoding import Arrival, Convert, Doubt, Encoding, EncodingSettings
 from rtc_signaling.media.feed import CameraTrack, Encoded, Feed, Times
 from rtc_signaling.media.frames import to_i420
+from rtc_signaling.media.h264 import Sps
+from rtc_signaling.media.key_frame_waits import KeyFrameWaits
+from rtc_signaling.media.passthrough import PASSED_ON
 from rtc_signaling.media.timing import Pacer
 from rtc_signaling.metrics import EncoderFigures, PictureAges, PictureMeter
 
+logger = logging.getLogger(__name__)
+
 # An encoder that hangs does not keep the process from ending.
 JOIN_TIMEOUT_S = 1.0
+# A camera's own H.264 may wait for one viewer, a quarter of a second of it.
+PASSED_ON_ROOM = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +35,9 @@ class CameraCounts:
     Attributes:
         received: Images that came from ROS.
         replaced: Images that a newer one replaced before they were looked at.
-        bad: Images that could not be converted.
+        bad: Images that could not be converted, or in which nothing is.
         failed: Pictures that an encoder failed at.
-        shown: Pictures that were encoded for viewers, each counted once.
+        shown: Pictures that were encoded for viewers or passed on, each counted once.
         dropped: Pictures that single viewers missed because they were slow.
     """
 
@@ -50,18 +58,28 @@ class Camera:
     before the last was taken replaces it, none is taken before the loop has the last packets, and
     a viewer that is not ready misses pictures. Without a connected viewer nothing is converted.
 
+    What is H.264 already is not decoded and encoded again, but for viewers that cannot take it: of
+    another codec, or without its profile.
+
     Args:
         convert: Makes I420 of an image, in the array that it is given if that fits, or raises
             MediaError; called in the encoder thread.
+        doubt: Says what is wrong with an image that can be shown all the same, likewise.
     """
 
-    def __init__(self, convert: Convert = to_i420) -> None:
+    def __init__(self, convert: Convert = to_i420, doubt: Doubt = lambda image, i420: '') -> None:
         self._received = 0
         self._replaced = 0
         self._dropped = 0
         self._feeds = {codec: Feed(codec) for codec in CODECS}
         self._tracks: set[CameraTrack] = set()
-        self._encoding = Encoding(convert, tuple(self._feeds.values()), self._hand_over)
+        self._passed_on = Feed(PASSED_ON, PASSED_ON_ROOM)
+        self._stream: Sps | None = None
+        self._waits = KeyFrameWaits()
+        self._encoding = Encoding(
+            convert, tuple(self._feeds.values()), self._passed_on, self._hand_over,
+            self._on_stream, doubt=doubt,
+        )  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         self._meter = PictureMeter()
 
@@ -110,14 +128,33 @@ class Camera:
             EncoderFigures(
                 codec=feed.codec,
                 encoder=feed.encoder,
-                note=self._encoding.notes[feed.codec],
+                note=self._encoding.notes.get(feed.codec, ''),
                 viewers=len(feed.tracks),
                 key_frames=feed.key_frames,
                 encode_s=self._meter.encode_s(feed.codec),
             )
-            for feed in self._feeds.values()
+            for feed in self._all_feeds
             if feed.encoder
         )
+
+    @property
+    def stream(self) -> str:
+        """What the camera's own H.264 is, in words, '' if it gives none; in the loop."""
+        return '' if self._stream is None else str(self._stream)
+
+    @property
+    def key_frame_wait_s(self) -> float:
+        """How long viewers wait by now for a key frame of the camera's H.264; in the loop."""
+        return self._waits.longest_s(time.monotonic()) if self._encoding.own_h264 else 0.0
+
+    @property
+    def key_frame_spacing_s(self) -> float:
+        """How long the camera's own H.264 was last without a key frame, in s; 0 if unknown."""
+        return self._encoding.key_frame_spacing_s
+
+    @property
+    def _all_feeds(self) -> tuple[Feed, ...]:
+        return (*self._feeds.values(), self._passed_on)
 
     def configure(self, settings: EncodingSettings) -> None:
         """Take up other settings; any thread. The bitrate and the interval change at once."""
@@ -127,13 +164,13 @@ class Camera:
         """Leave an image; called on the executor's thread. It must not be changed any more.
 
         Args:
-            image: What `convert` takes: a sensor_msgs/Image, for `to_i420`.
+            image: What `convert` takes: a sensor_msgs/Image, for `to_i420`; or an AccessUnit.
             stamp_ns: Its header stamp, in ns.
             age_s: How old it is by its stamp, in s; None if that is not known.
         """
         self._received += 1
         age_ns = 0 if age_s is None else int(age_s * 1e9)
-        arrival = Arrival(image, stamp_ns, time.monotonic_ns(), age_ns)
+        arrival = Arrival(image, stamp_ns, time.monotonic_ns(), age_ns, self._received)
         self._replaced += self._encoding.put(arrival)
 
     def add_track(self) -> CameraTrack:
@@ -147,7 +184,8 @@ class Camera:
         if track in self._tracks:
             self._tracks.discard(track)
             self._dropped += track.dropped
-        for feed in self._feeds.values():
+        self._waits.forget(track)
+        for feed in self._all_feeds:
             feed.tracks.discard(track)
         track.stop()
 
@@ -171,10 +209,46 @@ class Camera:
 
     def _begin(self, track: CameraTrack) -> None:
         """Have a viewer that is connected take pictures."""
-        feed = self._feeds.get(track.codec)
+        feed = self._feed_for(track)
         if feed is not None and track in self._tracks:
-            feed.tracks.add(track)
-            track.attach(feed)
+            self._attach(track, feed)
+
+    def _feed_for(self, track: CameraTrack) -> Feed | None:
+        stream = self._stream
+        if track.codec == H264 and stream is not None and track.h264.takes(stream):
+            return self._passed_on
+        return self._feeds.get(track.codec)
+
+    def _attach(self, track: CameraTrack, feed: Feed) -> None:
+        feed.tracks.add(track)
+        track.attach(feed)
+        self._waits.begin(track, time.monotonic())
+        stream, offered = self._stream, track.h264.level
+        if feed is self._passed_on and stream is not None and stream.level > offered:
+            # Browsers offer less than they decode; another encoder would need that level as well.
+            logger.info(
+                "a viewer offers H.264 up to level %g, the camera's is %g", offered / 10,
+                stream.level / 10,
+            )  # fmt: skip
+
+    def _on_stream(self, stream: Sps | None) -> None:
+        """Note what the camera gives; in the encoder thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._follow, stream)
+
+    def _follow(self, stream: Sps | None) -> None:
+        """Bring each viewer to the feed that it can take from now on."""
+        self._stream = stream
+        if stream is not None:
+            logger.info('H.264 goes to viewers as the camera makes it: %s', stream)
+        for track in self._tracks:
+            feed = self._feed_for(track)
+            if track.attached and feed is not None and track not in feed.tracks:
+                for other in self._all_feeds:
+                    other.tracks.discard(track)
+                self._attach(track, feed)
+        # Not before: the encoder thread waits for it to see who takes what.
+        self._encoding.delivered()
 
     def _hand_over(self, feed: Feed, encoded: Encoded, encoder: str) -> None:
         """Bring a packet to the loop; in the encoder thread."""
@@ -182,8 +256,10 @@ class Camera:
             self._loop.call_soon_threadsafe(self._deliver, feed, encoded, encoder)
 
     def _deliver(self, feed: Feed, encoded: Encoded, encoder: str) -> None:
-        self._encoding.delivered()
+        if encoded.key_frame:
+            self._end_waits(feed)
         feed.deliver(encoded, encoder)
+        self._encoding.delivered()
         times = encoded.times
         self._meter.encoded(
             feed.codec,
@@ -191,6 +267,16 @@ class Camera:
             begun_s=(times.begun - times.taken) / 1e9,
             encoded_s=(times.encoded - times.taken) / 1e9,
         )
+
+    def _end_waits(self, feed: Feed) -> None:
+        waited_s = self._waits.end(feed.tracks, time.monotonic())
+        if waited_s and self._stream is not None:
+            logger.warning(
+                "a viewer waited %.1f s for a key frame: the camera's H.264 has one each %.1f s;"
+                ' set it to one each second or two',
+                waited_s,
+                self.key_frame_spacing_s,
+            )
 
     def _on_sent(self, times: Times) -> None:
         self._meter.sent((time.monotonic_ns() - times.taken) / 1e9)

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 from rclpy.context import Context
 from rclpy.node import Node
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float64, UInt32
 from std_srvs.srv import SetBool, Trigger
 
@@ -16,7 +16,8 @@ from rtc_signaling import sender_reports
 from rtc_signaling.config import SenderConfig
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.media.compressed import compressed_to_i420, encoding_of
-from rtc_signaling.media.frames import DepthMapping, Pixels, describe, to_i420
+from rtc_signaling.media.frames import DepthMapping, Pixels, describe, doubt, to_i420
+from rtc_signaling.media.h264_stream import AccessUnit, is_h264
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.metrics import SenderSnapshot
@@ -55,7 +56,7 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         self._frame_age = node.create_publisher(Float64, 'camera_sender/frame_age', 10)
         self._latency = node.create_publisher(Float64, 'camera_sender/latency', 10)
         self._bridge = find_cv_bridge()
-        self._camera = Camera(self._to_i420)
+        self._camera = Camera(self._to_i420, _doubt)
         self._camera.pacer.max_fps = config.max_fps
         self._seen = ''
         self._images = ImageSubscription(node, config, self._on_image)
@@ -80,7 +81,9 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
 
     def _on_image(self, image: AnyImage, stamp_ns: int) -> None:
         now_ns = self.node.get_clock().now().nanoseconds
-        self._camera.put(image, stamp_ns, (now_ns - stamp_ns) / 1e9 if stamp_ns else None)
+        passed_on = isinstance(image, CompressedImage) and is_h264(image.format)
+        content = AccessUnit(image.data) if passed_on else image
+        self._camera.put(content, stamp_ns, (now_ns - stamp_ns) / 1e9 if stamp_ns else None)
         if isinstance(image, Image):
             seen, encoding = f'{image.width}x{image.height} {image.encoding}', image.encoding
         else:
@@ -124,6 +127,11 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
     ) -> Trigger.Response:
         def act() -> str:
             count = self._thread.call(self._sender.request_key_frame)
+            if self._thread.call(lambda: self._camera.stream):
+                return (
+                    f'{count} viewer(s) wait for the next key frame of the camera, which makes its'
+                    ' own H.264 and cannot be asked'
+                )
             return f'{count} viewer(s) get a key frame next'
 
         return self._respond(response, act)
@@ -140,6 +148,10 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
             )
 
         return self._respond(response, act)
+
+
+def _doubt(image: AnyImage, i420: Pixels) -> str:
+    return doubt(image.encoding if isinstance(image, Image) else encoding_of(image), i420)
 
 
 def make(context: Context) -> CameraSenderNode:

@@ -24,24 +24,28 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from rtc_signaling.config import SenderConfig
-from rtc_signaling.image_flow import FlowMeter, ImageFlow, Publisher
+from rtc_signaling.image_flow import FlowMeter, ImageFlow, Publisher, runs_wild, wildness
 
 logger = logging.getLogger(__name__)
 
 IMAGE_TOPIC = 'camera/image_raw'
 LOOK_PERIOD_S = 1.0
+# Of H.264 each picture needs the one before it, so some may wait until this thread has time; of
+# JPEG the latest wins all the same, right behind.
+COMPRESSED_DEPTH = 16
 AnyImage: TypeAlias = Image | CompressedImage
 
 
 class ImageSubscription:
     """Take a camera's images with the QoS that loses the fewest, and count what happens to them.
 
-    Only the latest image is of use, so the queue has one place. With `image_qos` auto it looks
-    each second at who publishes: if all publishers are reliable, so is the subscription (where
-    the transport is too small for images, most of them then arrive at the second attempt:
-    docs/images-over-dds.md), otherwise it is best effort, which takes from all. Where nobody
-    publishes, and where nothing has changed, it stays as it is. Durability is always volatile: it
-    matches every publisher, and an image from before is of no use to a viewer.
+    Only the latest image is of use, so the queue has one place, of compressed images some for
+    H.264. With `image_qos` auto it looks each second at who publishes: if all publishers are
+    reliable, so is the subscription (where the transport is too small for images, most of them
+    then arrive at the second attempt: docs/images-over-dds.md), otherwise it is best effort, which
+    takes from all. Where nobody publishes, and where nothing has changed, it stays as it is.
+    Durability is always volatile: it matches every publisher, and an image from before is of no
+    use to a viewer.
 
     Use it on the executor's thread.
 
@@ -66,6 +70,7 @@ class ImageSubscription:
             self._topic = f'{node.resolve_topic_name(IMAGE_TOPIC)}/compressed'
         self._meter = FlowMeter()
         self._publishers: tuple[Publisher, ...] = ()
+        self._wild = False
         self._subscription = self._subscribe()
         self._timer = node.create_timer(
             LOOK_PERIOD_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -92,7 +97,11 @@ class ImageSubscription:
             self._type,
             self._topic,
             self._take,
-            QoSProfile(depth=1, reliability=policy, durability=DurabilityPolicy.VOLATILE),
+            QoSProfile(
+                depth=1 if self._type is Image else COMPRESSED_DEPTH,
+                reliability=policy,
+                durability=DurabilityPolicy.VOLATILE,
+            ),
             event_callbacks=SubscriptionEventCallbacks(
                 message_lost=self._on_lost, incompatible_qos=self._on_incompatible
             ),
@@ -125,6 +134,7 @@ class ImageSubscription:
             )
             for info in found
         )
+        self._look_at_rate()
         if not self._auto or not self._publishers:
             return
         reliable = all(publisher.reliable for publisher in self._publishers)
@@ -134,3 +144,10 @@ class ImageSubscription:
             self._subscription = self._subscribe()
             logger.info('%s is subscribed as its publishers offer it: %s', self.topic,
                         'reliable' if reliable else 'best effort')  # fmt: skip
+
+    def _look_at_rate(self) -> None:
+        flow = self.flow()
+        wild = runs_wild(flow)
+        if wild and not self._wild:
+            logger.warning('%s', wildness(flow))
+        self._wild = wild

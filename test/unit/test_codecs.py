@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from rtc_signaling.media.codecs import negotiated, preferences
+from rtc_signaling.media.codecs import negotiated, offered_h264, preferences
 from rtc_signaling.media.feed import CameraTrack
+from rtc_signaling.media.h264_stream import BASELINE, H264Offer
 
 DATA = Path(__file__).resolve().parents[1] / 'data'
 
@@ -53,3 +55,19 @@ def test_constrained_baseline_is_preferred_and_retransmission_kept():
 
 def test_an_answer_without_video_sends_none():
     assert negotiated('v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n') is None
+
+
+def test_the_highest_profile_of_h264_that_chromium_offers_counts():
+    assert offered_h264(recorded()) == H264Offer(0xF4, 31)
+    main = recorded().replace('f4001f', '580029').replace('4d001f', '4d0029')
+    assert offered_h264(main) == H264Offer(0x4D, 41)
+
+
+@pytest.mark.parametrize('offered', ['42e01g', '42', '', '42e01f00', '58001f'])
+def test_what_is_no_profile_of_ours_is_the_least(offered):
+    sdp = re.sub('profile-level-id=[0-9a-f]+', f'profile-level-id={offered}', recorded())
+    assert offered_h264(sdp) == H264Offer(BASELINE, 10)
+
+
+def test_who_offers_no_h264_takes_the_least():
+    assert offered_h264('v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n') == H264Offer()

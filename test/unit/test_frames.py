@@ -33,6 +33,7 @@ from rtc_signaling.media.frames import (
     ImageError,
     colour_space,
     describe,
+    doubt,
     from_bgr,
     to_i420,
     view,
@@ -460,3 +461,20 @@ def test_published_encodings_show_the_same_picture(encoding, height, width):
 def test_publishing_an_unknown_encoding_is_an_error():
     with pytest.raises(ImageError, match="'16UC1'; supported are bgr8, rgb8, mono8, yuv422"):
         from_bgr(noise(8, 8, 3), '16UC1')
+
+
+@pytest.mark.parametrize('colour', ['grey', 'turbo'])
+def test_depth_without_any_distance_is_told_and_shown(colour):
+    mapping = DepthMapping(0.5, 4.0, colour)
+    nothing = np.full((8, 8), np.nan, '<f4')
+    image = image_of(nothing.view(np.uint8).reshape(8, 8, 4), '32FC1')
+    assert doubt('32FC1', to_i420(image, depth=mapping)).startswith(
+        'depth image of 32FC1 without any distance'
+    )
+    nothing[7, 7] = 1e6  # as far as can be
+    image = image_of(nothing.view(np.uint8).reshape(8, 8, 4), '32FC1')
+    assert doubt('32FC1', to_i420(image, depth=mapping)) == ''
+
+
+def test_a_black_picture_is_no_depth_without_distance():
+    assert doubt('mono8', to_i420(image_of(np.zeros((8, 8, 1), np.uint8), 'mono8'))) == ''

@@ -206,3 +206,17 @@ def test_whatever_comes_the_figures_are_sane(events):
     assert 0 <= flow.received_hz <= flow.published_hz < math.inf
     assert flow.age_s is None or flow.age_s >= 0
     assert judge(flow, 2.0)[0] in Level
+
+
+def test_a_publisher_that_runs_wild_is_named_whether_or_not_all_of_it_arrives():
+    for kept in (1, 3):
+        meter = FlowMeter()
+        for i in range(0, 3000, kept):
+            meter.image(i / 1000, 1 + i * 1_000_000)
+            meter.images_lost(i / 1000, kept - 1)
+        flow = flow_at(meter, 3.0, RELIABLE)
+        level, words = judge(flow, 2.0)
+        assert level is Level.WARN
+        assert words.startswith('about 1000 images a second on ')
+        assert words.endswith('which no camera gives: slow the publisher down, or set max_fps')
+        assert judge(flow_at(meter, 6.0, RELIABLE), 2.0)[0] is Level.STALE

@@ -20,7 +20,8 @@ CORE = {
     'doctor.wire_verdicts', 'doctor.media_verdicts', 'doctor.ros_verdicts',
     'cameras',
     'image_flow',
-    'media.compressed', 'media.key_frames',
+    'media.compressed', 'media.key_frames', 'media.key_frame_waits',
+    'media.h264', 'media.h264_stream',
     'media.pixels', 'media.bayer', 'media.depth', 'media.file_header', 'media.clock_sync',
     'report', 'server_reports', 'sender_reports',
 }  # fmt: skip
@@ -30,6 +31,7 @@ SHELLS = {
     'server.sockets', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
     'media.encoder', 'media.encoding', 'media.feed', 'media.mailbox', 'media.codecs',
+    'media.passthrough',
     'media.video_file', 'media._aiortc', 'media.probe', 'media.timing_channel',
     'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.wire_checks', 'doctor.tally',
     'doctor.event_loop', 'doctor.examination',

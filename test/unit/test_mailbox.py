@@ -1,4 +1,4 @@
-"""One slot: the latest wins, the taker waits, the putter never does."""
+"""A slot: the latest wins, the taker waits, the putter never does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,22 @@ from rtc_signaling.media.mailbox import Mailbox
 
 def test_the_latest_wins():
     box = Mailbox()
-    assert box.put('first') is False
-    assert box.put('second') is True
+    assert box.put('first') == 0
+    assert box.put('second') == 1
     assert box.take() == 'second'
-    assert box.put('third') is False
+    assert box.put('third') == 0
     assert box.take() == 'third'
+
+
+def test_where_there_is_room_they_come_one_after_the_other_until_it_is_full():
+    box = Mailbox()
+    assert [box.put(number, room=3) for number in range(3)] == [0, 0, 0]
+    assert box.take() == 0
+    assert [box.put(number, room=3) for number in (3, 4)] == [0, 3]
+    assert box.take() == 4
+    assert box.put(5, room=3) == 0
+    assert box.put('needs no others') == 1
+    assert box.take() == 'needs no others'
 
 
 def in_a_thread(work):
