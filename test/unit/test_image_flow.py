@@ -136,6 +136,9 @@ def test_mismatches_are_counted_with_the_policy():
     meter.mismatch(2, 'RELIABILITY')
     flow = flow_at(meter, 0.0)
     assert (flow.incompatible, flow.incompatible_policy) == (2, 'RELIABILITY')
+    meter.mismatch(3, 'DURABILITY')
+    flow = flow_at(meter, 0.0)
+    assert (flow.incompatible, flow.incompatible_policy) == (5, 'DURABILITY')
 
 
 def test_stamps_of_zero_have_no_age():

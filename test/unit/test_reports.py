@@ -11,6 +11,7 @@ from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.image_flow import ImageFlow
 from rtc_signaling.media.timing import Pacer
 from rtc_signaling.metrics import (
+    SAMPLES,
     EncoderFigures,
     PictureAges,
     PictureMeter,
@@ -205,6 +206,7 @@ def test_the_latency_of_all_viewers_is_the_median_of_those_that_measured():
 
 def test_a_meter_gives_rates_from_one_look_to_the_next():
     meter = SenderMeter()
+    assert (meter.fps, meter.drop_rate) == (0.0, 0.0)
     meter.look(10.0, 100, 10, 90)
     meter.look(12.0, 160, 25, 150)
     assert (meter.fps, meter.drop_rate) == (30.0, 0.25)
@@ -220,6 +222,7 @@ def test_a_meter_gives_rates_from_one_look_to_the_next():
         (30, 60.0, 30),
         (30, 20.0, 20),
         (30, 10.0, 10),
+        (30, 0.5, 0.5),
         (60, 25.0, 25),
     ],
 )
@@ -268,3 +271,9 @@ def test_a_meter_of_pictures_keeps_their_ages_and_times():
     assert (ages.sent.p50, ages.sent.count) == (4.0, 1)
     assert meter.encode_s('h264') == Quantiles(1.5, 2.5, 2.5, 3)
     assert meter.encode_s('vp8').p50 == 0.25
+    for _ in range(2 * SAMPLES):
+        meter.encoded('h264', arrived_s=1.0, begun_s=1.5, encoded_s=2.0)
+        meter.sent(4.0)
+    ages = meter.ages
+    counts = {q.count for q in (ages.arrived, ages.begun, ages.encoded, ages.sent)}
+    assert counts | {meter.encode_s('h264').count} == {SAMPLES}
