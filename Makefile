@@ -32,13 +32,13 @@ env:
 demo: env
 	@exec $(VENV)/bin/python3 tools/demo.py $(DEMO_ARGS)
 
-# Most tests wait, for processes and for deadlines: two modules at a time keep two cores busy. Which
-# stay together: test/conftest.py.
+# Most tests wait, for processes and for deadlines: two modules at a time keep two cores busy. The
+# tests of a module share a ROS domain, and stay in one process.
 test: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 test:
 	@tools/setup_env.sh $(VENV) test $(WHEELS)
 	@tools/ensure_browser.sh
-	@$(VENV)/bin/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(VENV)/bin/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 # As a variable of the command line, so that a `make demo` of the tests takes the same wheels.
 test-jazzy:

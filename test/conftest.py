@@ -19,7 +19,6 @@ import pytest
 # A whole test that talks over sockets takes a second or two; this is for a busy machine.
 ASYNC_DEADLINE_S = 60.0
 GRACE_S = 2.0
-VIDEO_FOLDERS = ('browser', 'receivers')
 
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
@@ -31,19 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # caplog misses, and lets all of them log at INFO.
     logging.setLoggerClass(logging.Logger)
     logging.root.setLevel(logging.WARNING)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have pytest-xdist keep a module in one process, and all that decodes much video in one.
-
-    Tests of a module share a ROS domain; two browsers at a time are more than two cores can do.
-    """
-    if not config.pluginmanager.hasplugin('xdist'):
-        return
-    for item in items:
-        folder = item.path.parent.name
-        group = 'video' if folder in VIDEO_FOLDERS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(tryfirst=True)
