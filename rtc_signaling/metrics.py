@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 # The samples that quantiles are taken over: some minutes of set-ups, some rounds of pings.
 SAMPLES = 256
+# So many looks, one a second, tell of replaced images. Who publishes it once a second as well would
+# now and then miss what only one look tells.
+DROP_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,24 +215,28 @@ def _rate(count: int, period_s: float) -> float:
 
 
 class SenderMeter:
-    """Turn the camera sender's counts into rates, from one look to the next.
+    """Turn the camera sender's counts into rates.
 
     Attributes:
-        fps: Pictures shown per second.
-        drop_rate: Share of the images that were replaced unseen, 0 to 1.
+        fps: Pictures shown per second, from the last look to this one.
+        drop_rate: Share of the images that were replaced unseen, in the last `DROP_LOOKS` looks,
+            0 to 1.
     """
 
     def __init__(self) -> None:
         self.fps = 0.0
         self.drop_rate = 0.0
-        self._last = (0.0, 0, 0, 0)
+        self._last = (0.0, 0)
+        self._counts = deque([(0, 0)], maxlen=DROP_LOOKS + 1)
 
     def look(self, now_s: float, received: int, replaced: int, shown: int) -> None:
         """Take the counts of now, which are since the start."""
-        then_s, received_then, replaced_then, shown_then = self._last
+        then_s, shown_then = self._last
         self.fps = _rate(shown - shown_then, now_s - then_s)
+        self._last = (now_s, shown)
+        self._counts.append((received, replaced))
+        received_then, replaced_then = self._counts[0]
         self.drop_rate = _rate(replaced - replaced_then, received - received_then)
-        self._last = (now_s, received, replaced, shown)
 
 
 @dataclass(frozen=True, slots=True)

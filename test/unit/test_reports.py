@@ -209,9 +209,21 @@ def test_a_meter_gives_rates_from_one_look_to_the_next():
     assert (meter.fps, meter.drop_rate) == (0.0, 0.0)
     meter.look(10.0, 100, 10, 90)
     meter.look(12.0, 160, 25, 150)
-    assert (meter.fps, meter.drop_rate) == (30.0, 0.25)
+    assert (meter.fps, meter.drop_rate) == (30.0, 25 / 160)
     meter.look(13.0, 160, 25, 150)
-    assert (meter.fps, meter.drop_rate) == (0.0, 0.0)
+    assert (meter.fps, meter.drop_rate) == (0.0, 25 / 160)
+
+
+def test_what_was_replaced_is_told_for_some_looks_and_then_forgotten():
+    meter = SenderMeter()
+    for second in range(1, 11):
+        meter.look(second, 30 * second, 0, 30 * second)
+    meter.look(11.0, 330, 15, 315)
+    told = []
+    for second in range(12, 18):
+        told.append(meter.drop_rate)
+        meter.look(second, 30 * second, 15, 30 * second - 15)
+    assert told == [15 / 150] * 5 + [0.0]
 
 
 @pytest.mark.parametrize(
