@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 # The samples that quantiles are taken over: some minutes of set-ups, some rounds of pings.
 SAMPLES = 256
-# So many looks, one a second, tell of replaced images. Who publishes it once a second as well would
-# now and then miss what only one look tells.
+# So many looks, one a second, tell of replaced images: who publishes it once a second as well
+# would now and then miss what a single look tells.
 DROP_LOOKS = 5
 
 
