@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from rtc_signaling.auth import RECEIVER, ROLES, SENDER, Principal
-from rtc_signaling.config import CLIENT_ID, ServerConfig
+from rtc_signaling.common_config import CLIENT_ID
 from rtc_signaling.delivery import MAX_BYTES, MAX_MESSAGES
 from rtc_signaling.errors import ProtocolError
 from rtc_signaling.messages import Authenticate, Limits
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.sessions import Client, PeerEvent, PeerState, SessionState
 
 

@@ -14,9 +14,9 @@ from rtc_signaling.auth import (
     OpenAuthenticator,
     TokenAuthenticator,
 )
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.ice import IceManager, TurnRest
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.tokens import load_or_create, token_path
 
 # Clocks of robots and of those who issue tokens differ by so much.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ProtocolError
 from rtc_signaling.limits import TokenBucket, Violations
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.sessions import Client
 
 # A client that sends more than this, within this time, before it was told to is cut off.

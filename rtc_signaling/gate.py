@@ -14,13 +14,13 @@ from websockets.http11 import Response
 
 from rtc_signaling.admission import Request
 from rtc_signaling.auth import RECEIVER, Authenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ProtocolError, WrongTokenError
 from rtc_signaling.exposition import CONTENT_TYPE, prometheus_text
 from rtc_signaling.limits import AddressRules, AddressTable
 from rtc_signaling.metrics import ServerMetrics, ServerSnapshot
 from rtc_signaling.origins import OriginRules
 from rtc_signaling.pages import Pages, plain, respond
+from rtc_signaling.server_config import ServerConfig
 
 logger = logging.getLogger(__name__)
 

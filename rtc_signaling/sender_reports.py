@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rtc_signaling.config import SenderConfig
 from rtc_signaling.image_flow import ImageFlow, judge
 from rtc_signaling.metrics import EncoderFigures, PictureAges, SenderSnapshot, ViewerFigures
 from rtc_signaling.report import Finding, Level, Report, worst
+from rtc_signaling.sender_config import SenderConfig
 
 # A camera that gives nearly what is expected of it is well.
 RATE_TOLERANCE = 0.9

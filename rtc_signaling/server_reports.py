@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.metrics import ServerSnapshot
 from rtc_signaling.report import Level, Report, worst
+from rtc_signaling.server_config import ServerConfig
 
 Values = tuple[tuple[str, object], ...]
 

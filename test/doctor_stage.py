@@ -14,7 +14,6 @@ import sys
 from fakes import TOKENS, scene_image, until
 
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
-from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.doctor.examination import Examination, Options
 from rtc_signaling.doctor.findings import CHECKS, ROS_CHECKS, Verdict
 from rtc_signaling.doctor.target import parse
@@ -22,7 +21,9 @@ from rtc_signaling.doctor.wire_verdicts import TokenSource
 from rtc_signaling.media.probe import Patience
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
+from rtc_signaling.sender_config import SenderConfig
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 LOOPBACK = '127.0.0.1'
 NO_ROS = 'no rclpy'

@@ -26,9 +26,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 DOMAIN_ID = own_domain(53)
 # Starting takes a second; this is for a busy machine.

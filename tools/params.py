@@ -1,4 +1,4 @@
-"""Write what the parameter tables of `rtc_signaling.config` say into the files that show it.
+"""Write what the parameter tables of the configurations say into the files that show it.
 
 Without arguments it rewrites config/params.yaml and the README's table. With --check it only says
 whether they are up to date, and ends with exit code 1 if they are not.
@@ -11,14 +11,16 @@ import sys
 import textwrap
 from pathlib import Path
 
-from rtc_signaling import config
 from rtc_signaling.parameter import Parameter, parameters
+from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.server_config import ServerConfig
+from rtc_signaling.test_camera_config import TestCameraConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NODES = {
-    'signaling_server': config.ServerConfig,
-    'camera_sender': config.SenderConfig,
-    'test_camera': config.TestCameraConfig,
+    'signaling_server': ServerConfig,
+    'camera_sender': SenderConfig,
+    'test_camera': TestCameraConfig,
 }
 BEGIN = '<!-- parameters: made by tools/params.py -->\n'
 END = '<!-- end of parameters -->\n'
@@ -28,7 +30,7 @@ def params_yaml() -> str:
     """Return the text of config/params.yaml."""
     lines = [
         '# Parameters of the nodes of rtc_signaling, with their defaults.',
-        '# Made by tools/params.py from rtc_signaling/config.py.',
+        '# Made by tools/params.py from rtc_signaling/*_config.py.',
         '# Secrets do not belong here: any node can read parameters.',
     ]
     for node, table in NODES.items():

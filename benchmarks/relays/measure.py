@@ -15,8 +15,8 @@ from relays import attacks, certificate, idle, load
 from relays.contenders import Contender, ours
 from relays.dialects import Ours
 from relays.load import Cost, Relay
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.parameter import parameters
+from rtc_signaling.server_config import ServerConfig
 
 # figures[part][contender's key] holds one value a round.
 Figures = dict[str, dict[str, list[float]]]

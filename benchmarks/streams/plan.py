@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rtc_signaling.config import SenderConfig
 from rtc_signaling.parameter import from_values, parameters
+from rtc_signaling.sender_config import SenderConfig
 
 RATE_HZ = 30
 # x264's own, which plain aiortc and GStreamer have too if nothing is set.

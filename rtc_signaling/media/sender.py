@@ -15,7 +15,6 @@ from msgspec import UNSET, UnsetType
 from rtc_signaling.auth import SENDER
 from rtc_signaling.backoff import Backoff
 from rtc_signaling.client import SignalingClient
-from rtc_signaling.config import SenderConfig
 from rtc_signaling.errors import ConnectionFailedError, ProtocolError, RefusedError
 from rtc_signaling.media._aiortc import offer_addresses
 from rtc_signaling.media.encoding import EncodingSettings
@@ -36,6 +35,7 @@ from rtc_signaling.messages import (
     Stats,
 )
 from rtc_signaling.metrics import SenderMeter, SenderSnapshot
+from rtc_signaling.sender_config import SenderConfig
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from std_msgs.msg import Float64, UInt32
 from std_srvs.srv import SetBool, Trigger
 
 from rtc_signaling import sender_reports
-from rtc_signaling.config import SenderConfig
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.media.compressed import compressed_to_i420, encoding_of
 from rtc_signaling.media.frames import DepthMapping, Pixels, describe, doubt, to_i420
@@ -27,6 +26,7 @@ from rtc_signaling.ros.bridge import find_cv_bridge
 from rtc_signaling.ros.images import AnyImage, ImageSubscription
 from rtc_signaling.ros.logging import forward_logs, set_log_level
 from rtc_signaling.ros.parameters import LiveParameters, declare
+from rtc_signaling.sender_config import SenderConfig
 from rtc_signaling.tokens import TokenReader
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from std_srvs.srv import Trigger
 
 from rtc_signaling import server_reports
 from rtc_signaling.auth import TokenAuthenticator, Tokens
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.credentials import announcement, make_authenticator, make_ice
 from rtc_signaling.errors import BusyError, ConfigurationError
 from rtc_signaling.loop_thread import LoopThread, fast_loop
@@ -22,6 +21,7 @@ from rtc_signaling.report import Report
 from rtc_signaling.ros.logging import forward_logs, set_log_level
 from rtc_signaling.ros.parameters import LiveParameters, declare
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.tokens import replace, token_path
 
 logger = logging.getLogger(__name__)

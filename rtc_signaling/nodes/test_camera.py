@@ -16,13 +16,13 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
-from rtc_signaling.config import TestCameraConfig
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.media.frames import Pixels, from_bgr
 from rtc_signaling.media.scene import Scene
 from rtc_signaling.media.video_file import VideoFile, VideoFileError
 from rtc_signaling.ros.logging import forward_logs
 from rtc_signaling.ros.parameters import declare
+from rtc_signaling.test_camera_config import TestCameraConfig
 
 logger = logging.getLogger(__name__)
 

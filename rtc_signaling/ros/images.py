@@ -23,8 +23,8 @@ from rclpy.qos import (
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
-from rtc_signaling.config import SenderConfig
 from rtc_signaling.image_flow import FlowMeter, ImageFlow, Publisher, runs_wild, wildness
+from rtc_signaling.sender_config import SenderConfig
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from websockets.http11 import Response
 from rtc_signaling import messages
 from rtc_signaling.admission import Rules
 from rtc_signaling.auth import Authenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import ClientConnection
 from rtc_signaling.core import SignalingCore
 from rtc_signaling.effects import Changed, Close, Effect, Negotiated, Refused, Send
@@ -49,6 +48,7 @@ from rtc_signaling.server.figures import Figures
 from rtc_signaling.server.heartbeats import Heartbeats
 from rtc_signaling.server.outgoing import Outgoing
 from rtc_signaling.server.sockets import Sockets
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.sessions import Client, CloseCode
 from rtc_signaling.tls import TlsFiles, server_tls
 

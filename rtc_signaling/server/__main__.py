@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.credentials import announcement, make_authenticator, make_ice
 from rtc_signaling.errors import RtcSignalingError
 from rtc_signaling.loop_thread import fast_loop
 from rtc_signaling.parameter import Parameter, Value, from_values, parameters
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 logger = logging.getLogger('rtc_signaling.server')
 

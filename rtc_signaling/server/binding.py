@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ConfigurationError
+from rtc_signaling.server_config import ServerConfig
 
 
 def listen_error(config: ServerConfig, error: OSError) -> ConfigurationError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import ClientConnection
+from rtc_signaling.server_config import ServerConfig
 
 # Beyond the WebSockets: the page and its files, /healthz, and handshakes that are under way.
 OTHER_SOCKETS = 64

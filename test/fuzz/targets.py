@@ -24,7 +24,6 @@ from websockets.http11 import Response
 
 from rtc_signaling.admission import Request, Rules
 from rtc_signaling.auth import JwtAuthenticator, JwtKey, TokenAuthenticator, Tokens
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import _text_payload
 from rtc_signaling.core import SignalingCore
 from rtc_signaling.effects import Effect, Send
@@ -47,6 +46,7 @@ from rtc_signaling.messages import (
 from rtc_signaling.metrics import ServerMetrics
 from rtc_signaling.origins import OriginRules
 from rtc_signaling.sdp import SdpKind, SdpManager, summarise
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.sessions import Client, PeerState
 
 DATA = Path(__file__).resolve().parents[1] / 'data'

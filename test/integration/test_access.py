@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from rtc_signaling.auth import JwtAuthenticator, JwtKey, OpenAuthenticator, TokenAuthenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 SECRET = b'a-secret-for-tests-that-has-32-bytes-or-more'
 

@@ -15,7 +15,6 @@ from aiortc.mediastreams import MediaStreamError
 from fakes import DEADLINE_S, TOKENS, FakeImage, Viewer, scene_image, until, viewing, welcomed
 
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
-from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.errors import RefusedError
 from rtc_signaling.ice import IceManager
 from rtc_signaling.media import peer
@@ -26,13 +25,15 @@ from rtc_signaling.media.scene import read_index
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.track import Camera
 from rtc_signaling.sdp import SdpManager
+from rtc_signaling.sender_config import SenderConfig
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 # A server that can be killed: it has to be a process of its own.
 SERVER_PROGRAM = """
 import asyncio, sys
 from rtc_signaling.auth import OpenAuthenticator
-from rtc_signaling.config import ServerConfig
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.server import SignalingServer
 
 async def serve():

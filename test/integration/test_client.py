@@ -13,10 +13,10 @@ from websockets.asyncio.server import serve
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
 from rtc_signaling.backoff import Backoff
 from rtc_signaling.client import SignalingClient
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ConfigurationError, ConnectionFailedError, RefusedError
 from rtc_signaling.messages import Connected, Error, Offer, PeerJoined, Ping
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 SDP = (
     'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n'

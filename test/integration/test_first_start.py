@@ -9,9 +9,9 @@ from fakes import TOKENS
 from rtc_signaling.auth import TokenAuthenticator
 from rtc_signaling.backoff import Backoff
 from rtc_signaling.client import SignalingClient
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.messages import Connected
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 
 async def test_a_client_without_a_token_yet_comes_back_until_there_is_one():

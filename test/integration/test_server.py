@@ -14,10 +14,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.ice import IceManager
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 HEAD = 'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n'
 TRANSPORT = (

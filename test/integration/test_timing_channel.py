@@ -13,12 +13,13 @@ from aiortc import RTCRtpReceiver
 from fakes import scene_image, until, viewing
 
 from rtc_signaling.auth import OpenAuthenticator
-from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.media import clock_sync
 from rtc_signaling.media.sender import CameraSender
 from rtc_signaling.media.timing_channel import MAX_CHANNELS
 from rtc_signaling.media.track import Camera
+from rtc_signaling.sender_config import SenderConfig
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 HOUR_NS = 3600 * 1_000_000_000
 

@@ -18,9 +18,9 @@ from under_attack import running_stage
 from websockets.asyncio.client import connect
 
 from rtc_signaling.auth import TokenAuthenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.tls import server_tls
 
 

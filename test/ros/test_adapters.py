@@ -16,7 +16,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from rtc_signaling.config import SenderConfig, ServerConfig, TestCameraConfig
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.parameter import parameters
 from rtc_signaling.report import Level, Report
@@ -25,6 +24,9 @@ from rtc_signaling.ros.logging import RosLogHandler, forward_logs
 from rtc_signaling.ros.outbox import Outbox
 from rtc_signaling.ros.parameters import declare, descriptor
 from rtc_signaling.ros.status import ReportPublisher
+from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.server_config import ServerConfig
+from rtc_signaling.test_camera_config import TestCameraConfig
 
 DOMAIN_ID = 52
 DEADLINE_S = 20.0

@@ -12,8 +12,8 @@ from rcl_interfaces.srv import SetParameters
 from ros_stage import DEADLINE_S, lines
 
 from rtc_signaling.auth import OpenAuthenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 DOMAIN_ID = 80
 

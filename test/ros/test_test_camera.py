@@ -19,11 +19,11 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
-from rtc_signaling.config import TestCameraConfig
 from rtc_signaling.media.frames import FROM_BGR, to_i420
 from rtc_signaling.media.scene import CORNERS, read_corners, read_index
 from rtc_signaling.parameter import parameters
 from rtc_signaling.ros.transport import image_transport_environment
+from rtc_signaling.test_camera_config import TestCameraConfig
 
 # rclpy's message support imports lark, which imports the deprecated sre_parse.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from rtc_signaling.config import SenderConfig, ServerConfig, TestCameraConfig
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.parameter import Parameter, from_values, parameter, parameters, with_values
+from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.server_config import ServerConfig
+from rtc_signaling.test_camera_config import TestCameraConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (ServerConfig, SenderConfig, TestCameraConfig)

@@ -10,9 +10,9 @@ from world import ANNA, BERT, WATCHER, Keys, World, pair
 
 from rtc_signaling.admission import Rules
 from rtc_signaling.auth import RECEIVER, SENDER, Principal, TokenAuthenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.ice import TurnRest
 from rtc_signaling.messages import Limits
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.sessions import PeerState
 
 

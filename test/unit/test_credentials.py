@@ -12,9 +12,9 @@ import jwt
 import pytest
 
 from rtc_signaling.auth import OpenAuthenticator, TokenAuthenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.credentials import LEEWAY_S, announcement, make_authenticator, make_ice
 from rtc_signaling.errors import ConfigurationError, ProtocolError
+from rtc_signaling.server_config import ServerConfig
 
 SECRET = 'a-secret-of-thirty-two-characters'
 

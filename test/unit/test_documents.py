@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rtc_signaling.config import SenderConfig, ServerConfig, TestCameraConfig
 from rtc_signaling.parameter import parameters
+from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.server_config import ServerConfig
+from rtc_signaling.test_camera_config import TestCameraConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*REPOSITORY.glob('*.md'), *(REPOSITORY / 'docs').glob('*.md')])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.flood import MAX_REFUSALS, REFUSALS_WINDOW_S, FloodGuard
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.sessions import Client
 
 NOW_S = 1000.0

@@ -17,9 +17,9 @@ from conformance import document
 
 from rtc_signaling import auth, connection, core, credentials, delivery, flood, sdp, sessions
 from rtc_signaling.client import DO_NOT_COME_BACK
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.errors import ProtocolError
 from rtc_signaling.messages import Decoder, FromClient, FromServer
+from rtc_signaling.server_config import ServerConfig
 from rtc_signaling.sessions import CloseCode
 
 REPOSITORY = Path(__file__).resolve().parents[2]

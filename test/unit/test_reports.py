@@ -7,7 +7,6 @@ import dataclasses
 import pytest
 
 from rtc_signaling import sender_reports, server_reports
-from rtc_signaling.config import SenderConfig, ServerConfig
 from rtc_signaling.image_flow import ImageFlow
 from rtc_signaling.media.timing import Pacer
 from rtc_signaling.metrics import (
@@ -23,6 +22,8 @@ from rtc_signaling.metrics import (
     ViewerFigures,
 )
 from rtc_signaling.report import Level, worst
+from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.server_config import ServerConfig
 
 NOTHING = Traffic({}, 0, 0.0, 0.0)
 SERVER = ServerSnapshot(

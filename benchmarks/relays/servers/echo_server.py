@@ -13,9 +13,9 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.connection import ClientConnection
 from rtc_signaling.server.outgoing import Outgoing
+from rtc_signaling.server_config import ServerConfig
 
 
 class EchoConnection(ClientConnection):

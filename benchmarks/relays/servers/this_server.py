@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from relays.dialects import RECEIVER, SENDER, TOKEN
 
 from rtc_signaling.auth import TokenAuthenticator, Tokens
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.parameter import Parameter, parameters
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 
 # What is asked for, by the parameter's name; a version that lacks one runs without it.
 _MAX_CONNECTIONS = 5000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from rtc_signaling.auth import OpenAuthenticator
-from rtc_signaling.config import ServerConfig
 from rtc_signaling.server import SignalingServer
+from rtc_signaling.server_config import ServerConfig
 from streams import talk
 
 
