@@ -1,15 +1,18 @@
 """Take the README's pictures of the real page with the real demo: a still, and 10 s of capture.
 
-PYTHONPATH=test python test/browser/capture.py docs/images/viewer.jpg docs/images/viewer.webp
+PYTHONPATH=test python test/browser/capture.py docs/images
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,16 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from processes import running_demo
+from processes import descendants, running_demo
 from viewer import Viewer, running_chromium
 
 from rtc_signaling.media.scene import Pixels
 
 DOMAIN_ID = 66
 WINDOW = {'width': 1280, 'height': 760}
+SMALL_WINDOW = {'width': 640, 'height': 500}
+# The number in the label counts on; some seconds show what it is.
+FROZEN_MS = 4000.0
 # So many pictures into the video its bit rate has settled, and the figures are those of a while.
 PICTURES = 150
 CAPTURE_S = 10.0
@@ -38,21 +44,42 @@ QUALITY = 60
 Shot = tuple[float, bytes]
 
 
-def take(still: Path, capture: Path) -> None:
-    """Write both pictures."""
+def take(directory: Path) -> None:
+    """Write viewer.jpg, viewer.webp, and frozen.jpg: the same page when the camera hangs."""
     with (
-        tempfile.TemporaryDirectory() as directory,
-        running_demo(Path(directory), DOMAIN_ID, by_make=True) as demo,
+        tempfile.TemporaryDirectory() as logs,
+        running_demo(Path(logs), DOMAIN_ID, by_make=True) as demo,
         running_chromium() as chromium,
     ):
         viewer = Viewer(chromium, demo.wait_for_url(), viewport=WINDOW)
         viewer.wait_for_state('live', 10.0)
         viewer.watch(PICTURES, 30.0)
         # A photograph: as PNG it has six times the size.
-        viewer.page.screenshot(path=still, type='jpeg', quality=90)
+        viewer.page.screenshot(path=directory / 'viewer.jpg', type='jpeg', quality=90)
         shots = _screencast(viewer.page)
+        viewer.page.keyboard.press('i')
+        with _hanging(demo.pid, 'test_camera'):
+            viewer.page.wait_for_selector('#main[data-frozen]', timeout=DEADLINE_S * 1000)
+            viewer.page.set_viewport_size(SMALL_WINDOW)
+            viewer.page.wait_for_timeout(FROZEN_MS)
+            viewer.page.screenshot(path=directory / 'frozen.jpg', type='jpeg', quality=80)
         viewer.close()
-    capture.write_bytes(_webp(_evenly(shots)))
+    (directory / 'viewer.webp').write_bytes(_webp(_evenly(shots)))
+
+
+@contextlib.contextmanager
+def _hanging(ancestor: int, name: str) -> Iterator[None]:
+    """Have the process of this name stand still as long as the context lasts."""
+    (pid,) = (
+        pid
+        for pid in descendants(ancestor)
+        if f'{name}\0--ros-args' in Path(f'/proc/{pid}/cmdline').read_text(encoding='utf-8')
+    )
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _screencast(page: Any) -> list[Shot]:
@@ -118,4 +145,4 @@ def _webp(pictures: list[Pixels]) -> bytes:
 
 
 if __name__ == '__main__':
-    take(Path(sys.argv[1]), Path(sys.argv[2]))
+    take(Path(sys.argv[1]))
