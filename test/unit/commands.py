@@ -27,6 +27,49 @@ FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r'`([^`]+)`')
 COMMENT = re.compile(r'(?:^|\s)# .*$')
 
+# What stands in blocks and is no command: how the block begins, and what it is.
+NOT_COMMANDS = {
+    ('README.md', 'OK   session'): 'what the doctor prints',
+    ('docs/architecture.md', 'camera driver'): 'a drawing',
+    ('docs/architecture.md', 'nodes/'): 'a list of layers',
+    ('docs/architecture.md', 'socket ->'): 'a drawing',
+    ('docs/architecture.md', 'ROS callback'): 'a drawing',
+    ('docs/doctor.md', 'FAIL session'): 'what the doctor prints, explained',
+    ('docs/doctor.md', 'OK   port'): 'what the doctor prints',
+    ('docs/images-over-dds.md', 'message:'): 'what the status says',
+    ('docs/images.md', 'images are'): 'a line of the log',
+    ('docs/media.md', "executor's"): 'a drawing',
+}
+
+# Programs of others, which are not there, need a network, or would change this machine. They are
+# checked for nothing but that they stand here, each as it is written.
+FOREIGN = {
+    'cd ~/ros2_ws': 'the shell',
+    'mkdir -p ~/ros2_ws/src': 'the shell',
+    'git clone URL ~/ros2_ws/src/rtc_signaling': "URL is the reader's",
+    'sudo systemctl daemon-reload': 'systemd is not there in containers',
+    'sudo ufw allow 8765/tcp': 'changes the firewall of this machine',
+    'sudo ufw allow proto udp from 192.168.1.0/24 to any port 32768:60999': 'likewise',
+    'ros2 topic hz': 'named, as what not to trust',
+    'resolvectl status': 'systemd is not there in containers',
+    'fastdds shm clean': 'a program of eProsima, in no wheel',
+    'pip install': 'named as a way that was not taken',
+    'pip index versions ros-rmw-cyclonedds-cpp': 'asks PyPI',
+    'sudo sysctl -w net.core.rmem_max=2147483647': 'changes this machine; said to be untried',
+    'ros2 run rmw_zenoh_cpp rmw_zenohd': 'in no wheel; said to be untried',
+    'ros2 pkg executables usb_cam': 'for who has that driver',
+    'apt install': 'named, not to be typed',
+    'ros2 bag play': 'named, not to be typed',
+    'ros2 bag record': 'named, not to be typed',
+    '.venv/bin/pip install mutmut==3.8.1': 'from PyPI; pinned',
+    '.venv/bin/mutmut run --max-children 1': 'takes 15 minutes',
+    '.venv/bin/mutmut results': 'of the run before',
+    'python3 -m venv ~/autobahn/make': 'from PyPI, for Python 2.7',
+    "~/autobahn/make/bin/pip install 'virtualenv<20.22'": 'from PyPI, for Python 2.7',
+    '~/autobahn/make/bin/virtualenv -p python2.7 ~/autobahn/suite': 'for Python 2.7',
+    '~/autobahn/suite/bin/pip install autobahntestsuite==0.8.2': 'from PyPI, for Python 2.7',
+}
+
 
 @dataclass(frozen=True)
 class Command:

@@ -11,13 +11,24 @@ import ast
 import configparser
 import functools
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from commands import DOCUMENTS, FENCE, REPOSITORY, Command, blocks, commands, inline_commands
+from commands import (
+    DOCUMENTS,
+    FENCE,
+    FOREIGN,
+    NOT_COMMANDS,
+    REPOSITORY,
+    Command,
+    blocks,
+    commands,
+    inline_commands,
+)
 
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.parameter import parameters
@@ -32,46 +43,6 @@ NODES = {
 }
 DISTRIBUTIONS = ('jazzy', 'kilted', 'lyrical')
 HELP_S = 60.0
-
-# What stands in blocks and is no command: how the block begins, and what it is.
-NOT_COMMANDS = {
-    ('README.md', 'OK   session'): 'what the doctor prints',
-    ('docs/architecture.md', 'camera driver'): 'a drawing',
-    ('docs/architecture.md', 'nodes/'): 'a list of layers',
-    ('docs/architecture.md', 'socket ->'): 'a drawing',
-    ('docs/architecture.md', 'ROS callback'): 'a drawing',
-    ('docs/doctor.md', 'FAIL session'): 'what the doctor prints, explained',
-    ('docs/doctor.md', 'OK   port'): 'what the doctor prints',
-    ('docs/images-over-dds.md', 'message:'): 'what the status says',
-    ('docs/images.md', 'images are'): 'a line of the log',
-    ('docs/media.md', "executor's"): 'a drawing',
-}
-
-# Programs of others, which are not there, need a network, or would change this machine. They are
-# checked for nothing but that they stand here, each as it is written.
-FOREIGN = {
-    'cd ~/ros2_ws': 'the shell',
-    'mkdir -p ~/ros2_ws/src': 'the shell',
-    'git clone URL ~/ros2_ws/src/rtc_signaling': "URL is the reader's",
-    'sudo systemctl daemon-reload': 'systemd is not there in containers',
-    'resolvectl status': 'systemd is not there in containers',
-    'fastdds shm clean': 'a program of eProsima, in no wheel',
-    'pip install': 'named as a way that was not taken',
-    'pip index versions ros-rmw-cyclonedds-cpp': 'asks PyPI',
-    'sudo sysctl -w net.core.rmem_max=2147483647': 'changes this machine; said to be untried',
-    'ros2 run rmw_zenoh_cpp rmw_zenohd': 'in no wheel; said to be untried',
-    'ros2 pkg executables usb_cam': 'for who has that driver',
-    'apt install': 'named, not to be typed',
-    'ros2 bag play': 'named, not to be typed',
-    'ros2 bag record': 'named, not to be typed',
-    '.venv/bin/pip install mutmut==3.8.1': 'from PyPI; pinned',
-    '.venv/bin/mutmut run --max-children 1': 'takes 15 minutes',
-    '.venv/bin/mutmut results': 'of the run before',
-    'python3 -m venv ~/autobahn/make': 'from PyPI, for Python 2.7',
-    "~/autobahn/make/bin/pip install 'virtualenv<20.22'": 'from PyPI, for Python 2.7',
-    '~/autobahn/make/bin/virtualenv -p python2.7 ~/autobahn/suite': 'for Python 2.7',
-    '~/autobahn/suite/bin/pip install autobahntestsuite==0.8.2': 'from PyPI, for Python 2.7',
-}
 
 
 def read(*parts: str) -> str:
@@ -277,8 +248,13 @@ def check_export(command: Command) -> None:
 
 
 def check_curl(command: Command) -> None:
-    """An address of the server; test/integration/test_documented_curl.py runs each."""
+    """An address of the server; test/integration/test_documented_commands.py runs each."""
     assert command.document == 'docs/operating.md'
+
+
+def check_openssl(command: Command) -> None:
+    """What makes a certificate; test/integration/test_documented_commands.py runs and loads it."""
+    assert command.words[1] == 'req'
 
 
 # How each kind of command is checked. The first that fits counts.
@@ -297,6 +273,7 @@ CHECKS = (
     (r'(?:systemctl enable|journalctl) ', check_unit),
     (r'export ', check_export),
     (r'curl ', check_curl),
+    (r'openssl ', check_openssl),
 )
 
 
@@ -388,3 +365,19 @@ def test_the_systemd_unit_starts_what_the_documents_say():
     (launch,) = commands('docs/robot.md', last.text.removeprefix('exec '))
     check(launch)
     assert parser['Service']['KillSignal'] == 'SIGINT'
+
+
+def test_systemd_takes_the_unit(tmp_path):
+    if shutil.which('systemd-analyze') is None:
+        pytest.skip('systemd-analyze is not installed: the unit of docs/robot.md was not verified')
+    (unit,) = [
+        body for language, body in FENCE.findall(read('docs', 'robot.md')) if language == 'ini'
+    ]
+    file = tmp_path / 'rtc_signaling.service'
+    file.write_text(unit, encoding='utf-8')
+    done = subprocess.run(
+        ['systemd-analyze', 'verify', '--man=no', file],
+        check=False, capture_output=True, text=True, timeout=HELP_S,
+    )  # fmt: skip
+    assert [line for line in done.stderr.splitlines() if file.name in line] == []
+    assert done.returncode == 0, done.stderr
