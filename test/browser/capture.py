@@ -5,11 +5,11 @@ PYTHONPATH=test python test/browser/capture.py docs/images
 
 from __future__ import annotations
 
+import argparse
 import base64
 import contextlib
 import os
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -144,5 +144,12 @@ def _webp(pictures: list[Pixels]) -> bytes:
         return Path(file.name).read_bytes()
 
 
+def main() -> None:
+    """Read the arguments, and take the pictures."""
+    parser = argparse.ArgumentParser(description="Take the README's pictures.")
+    parser.add_argument('directory', type=Path, help='where to put them: docs/images')
+    take(parser.parse_args().directory)
+
+
 if __name__ == '__main__':
-    take(Path(sys.argv[1]))
+    main()
