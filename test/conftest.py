@@ -21,6 +21,8 @@ ASYNC_DEADLINE_S = 60.0
 GRACE_S = 2.0
 
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+# Without it a message takes an int for a float, and publishes what lies in its memory (5e-324).
+os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

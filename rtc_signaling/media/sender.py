@@ -175,7 +175,7 @@ class CameraSender:
             last_error=self._camera.last_error,
             enabled=self._enabled,
             fps=self._meter.fps,
-            bitrate_bps=sum(figures.bitrate_bps for figures in viewers),
+            bitrate_bps=sum((figures.bitrate_bps for figures in viewers), start=0.0),
             drop_rate=self._meter.drop_rate,
             viewer_figures=viewers,
             pictures_dropped=counts.dropped,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import itertools
 from pathlib import Path
 
 import aioice.ice
@@ -43,7 +42,7 @@ async def test_it_receives_the_camera(stack):
     indices = [read_index(picture.to_ndarray(format='bgr24')) for picture in pictures]
     readable = [index for index in indices if index is not None]
     assert len(readable) > PICTURES / 2
-    assert all(earlier < later for earlier, later in itertools.pairwise(readable))
+    assert readable == sorted(set(readable))
 
 
 async def test_it_says_why_the_server_refused_it(stack):
