@@ -309,6 +309,7 @@ export class ViewerClient extends EventTarget {
 	}
 
 	#endMedia() {
+		if (this.media) this.#tell('end', this.media);
 		this.media?.close();
 		this.#server.outbox.drop(this.media);
 		this.media = null;

@@ -1,5 +1,3 @@
-/** One camera on the screen: what its video element really shows. */
-
 import { describe, describeAge } from './text.js';
 
 const FROZEN_AFTER_MS = 2000;
@@ -31,6 +29,7 @@ export class View {
 			if (fresh > 0 && blind) this.#presented(fresh);
 			this.#decoded += fresh;
 		});
+		client.addEventListener('end', () => video.pause()); // or it would turn black
 		client.addEventListener('track', ({ detail }) => {
 			video.srcObject = detail.stream;
 			this.play();
