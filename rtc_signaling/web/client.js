@@ -258,6 +258,7 @@ export class ViewerClient extends EventTarget {
 		if (this.#failure && now() < this.#failure.retryAt) return;
 		const sender = this.#choose();
 		if (sender === undefined || (this.media && !this.#isDead())) return;
+		if (this.media) this.wake(); // or is it the whole network?
 		this.#newMedia(sender);
 		this.#inOrder((fresh) => fresh.offer());
 	}

@@ -60,7 +60,7 @@ const LEFT = [GONE, 'The server runs, but the camera has left it. Is camera_send
 const AWAY = [GONE, 'The server runs, but the camera lost its connection to it. Is its network up?'];
 
 const FROZEN = {
-	none: ['No new picture is coming.', 'Is this device too busy?'],
+	none: ['No new picture is coming.', 'Is this device too busy, or the network bad?'],
 	camera: [
 		'The robot is connected, but its camera sends no pictures.',
 		'Is the camera plugged in, and is its driver running?',
@@ -126,7 +126,7 @@ function sentences(state, { cause, code, error, flows, reason }, frozen, host) {
 			return [cause ? 'The camera has lost the server; the video goes on.' : 'Live.'];
 		case 'frozen': return cause ? LEFT : FROZEN[frozen];
 		case 'reconnecting':
-			if (flows) return ['Server lost; the video goes on.'];
+			if (flows && !frozen) return ['Server lost; the video goes on.'];
 			return ['Server lost, and no video comes.', connecting?.join(' ')];
 		case 'refused': return REFUSED[cause];
 		default:

@@ -171,7 +171,7 @@ document.onvisibilitychange = () => {
 	View.visibleSince = performance.now();
 	client.wake();
 };
-window.ononline = () => client.wake();
+window.ononline = window.onoffline = () => client.wake();
 window.onhashchange = () => {
 	const token = takeToken();
 	if (token !== null) client.login(token);

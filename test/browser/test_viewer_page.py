@@ -275,6 +275,46 @@ def test_the_picture_is_mirrored_and_rotated_for_the_eye(open_page):
     assert viewer.page.evaluate("document.getElementById('video').offsetWidth") < cell['width']
 
 
+def test_full_screen_and_picture_in_picture(open_page):
+    viewer = open_page()
+    for key, element in (('f', 'fullscreenElement'), ('p', 'pictureInPictureElement')):
+        press(viewer, key)
+        wait_until(lambda e=element: viewer.page.evaluate(f'!!document.{e}'), SOON_S, element)
+        viewer.watch(5, PICTURES_S)
+        press(viewer, key)
+        wait_until(lambda e=element: viewer.page.evaluate(f'!document.{e}'), SOON_S, element)
+    assert viewer.text('note') == ''
+
+
+def test_the_page_is_used_by_keyboard_alone_and_heard(open_page):
+    viewer = open_page()
+    heard = viewer.page.locator('body').aria_snapshot()
+    # What a screen reader has of it: state, choice, menu, picture, and no label that ticks.
+    for words in ('status: Live.', 'combobox "Camera"', 'button "Menu"', 'main:'):
+        assert words in heard
+    assert viewer.page.get_by_label("The robot's camera").is_visible()
+
+    def focused():
+        return viewer.page.evaluate(
+            '() => { const { ariaLabel, textContent } = document.activeElement;'
+            ' return ariaLabel ?? textContent; }'
+        )
+
+    press(viewer, 'Tab')
+    assert focused() == 'Camera'
+    press(viewer, 'Tab')
+    assert focused() == 'Menu'
+    press(viewer, 'Enter', 'Tab')
+    assert focused() == 'Details'
+    assert viewer.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == 'solid'
+    press(viewer, 'Enter')
+    viewer.page.get_by_role('region', name='Details').wait_for(timeout=SOON_S * 1000)
+    assert viewer.page.locator('[data-key=i]').get_attribute('aria-pressed') == 'true'
+    press(viewer, 'Escape')
+    wait_until(lambda: viewer.text('menu') == '', SOON_S, 'a closed menu')
+    assert focused() == 'Menu'
+
+
 def test_a_camera_is_chosen_or_all_are_shown(stack, open_page):
     viewer = open_page()
     choice = viewer.page.get_by_role('combobox', name='Camera')

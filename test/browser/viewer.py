@@ -135,17 +135,22 @@ def chromium_path() -> str | None:
 
 
 @contextlib.contextmanager
-def running_chromium() -> Iterator[Any]:
-    """Run Chromium as long as the context lasts."""
-    with sync_playwright() as playwright:
-        # Playwright's own switch would take the old headless mode, which is another browser.
-        chromium = playwright.chromium.launch(
-            executable_path=chromium_path(), headless=False, args=FLAGS
-        )
-        try:
-            yield chromium
-        finally:
-            chromium.close()
+def running_chromium(*programs: Path) -> Iterator[Any]:
+    """Run Chromium as long as the context lasts.
+
+    Args:
+        programs: Scripts that each run one; then a list of them is what the context gives.
+    """
+    with sync_playwright() as playwright, contextlib.ExitStack() as running:
+        browsers = []
+        for path in programs or (chromium_path(),):
+            # Playwright's own switch would take the old headless mode, which is another browser.
+            chromium = playwright.chromium.launch(
+                executable_path=path, headless=False, args=FLAGS
+            )
+            running.callback(chromium.close)
+            browsers.append(chromium)
+        yield browsers if programs else browsers[0]
 
 
 class Viewer:
