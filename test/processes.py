@@ -231,6 +231,7 @@ class Stack:
         domain_id: int,
         ice_addresses: str | None = None,
         rate_hz: float = 30.0,
+        *,
         address: str = '127.0.0.1',
         prefix: Sequence[str] = (),
     ) -> None:

@@ -1,5 +1,3 @@
-/** Receive cameras, without any DOM (docs/page.md). */
-
 import { Link, backOff_s } from './link.js';
 import { Media } from './media.js';
 import { Outbox } from './outbox.js';

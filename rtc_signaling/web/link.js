@@ -1,5 +1,3 @@
-/** The WebSocket to the server (docs/protocol.md): logging in, staying, resuming. */
-
 const BACK_OFF_FIRST_S = 0.5;
 const BACK_OFF_MOST_S = 30;
 const CONNECT_TIMEOUT_S = 10;

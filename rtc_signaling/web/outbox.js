@@ -1,5 +1,3 @@
-/** Messages that have to arrive (docs/protocol.md, 5), kept until they were answered. */
-
 import { backOff_s, now } from './link.js';
 
 const ANSWER_S = 5;

@@ -1,4 +1,6 @@
-const PILLS = { authenticating: 'logging in', negotiating: 'starting', failed: 'no video' };
+const PILLS = {
+	authenticating: 'logging in', negotiating: 'starting', failed: 'no video', no_token: 'log in',
+};
 
 const CONNECTING = {
 	unreachable: (host) => [
@@ -26,7 +28,7 @@ const FAILED = {
 	],
 	no_answer: [
 		"The robot's camera does not answer.",
-		'The server knows it, but it does not reply: see the log of camera_sender.',
+		'It is registered but silent: see the log of camera_sender.',
 	],
 	busy: ["The robot's camera has as many viewers as it serves.", 'Close one of them, or wait.'],
 	disabled: ["The robot's camera is switched off.", 'Somebody has to switch it on at the robot.'],
@@ -105,9 +107,8 @@ export function describe(detail, shown, frozen, host) {
 	// As the eye has it.
 	if (state === 'live') state = frozen ? 'frozen' : shown ? 'live' : 'negotiating';
 	const [line, hint] = sentences(state, detail, frozen, host);
-	let pill = PILLS[state] ?? state;
+	let pill = PILLS[detail.cause] ?? PILLS[state] ?? state;
 	if (state === 'frozen' && !shown) pill = 'no picture';
-	if (detail.cause === 'no_token') pill = 'log in';
 	return { state, pill, line, hint };
 }
 

@@ -1,7 +1,7 @@
 """A robot and its viewers in network namespaces, with cables that can be pulled.
 
-Nothing of it is seen outside: the namespaces have no way to any other network. It takes root, and a
-kernel that lets it; where it does not, `Network` raises `NoNamespacesError` with what `ip` said.
+Nothing of it is seen outside: the namespaces have no way to any other network. It takes root, and
+a kernel that lets it; where it does not, `Network` raises `NoNamespacesError` with what `ip` said.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Space:
         run('ip', '-netns', self.name, *words)
 
     def drop_udp(self, *selector: str) -> None:
-        """Let UDP vanish without a word, as a firewall does: all, or what a rule of `ip` selects."""
+        """Let UDP vanish without a word, as by a firewall: all, or what a rule of `ip` selects."""
         self.ip('rule', 'add', *selector, 'ipproto', 'udp', 'table', _SINK_TABLE)
 
     def pass_udp(self, *selector: str) -> None:
@@ -60,7 +60,7 @@ class Space:
 
 
 class Network:
-    """Join a robot, a viewer by `wifi` and later by `cable`, and a guest of whom UDP is dropped."""
+    """Join a robot, a viewer by `wifi` and later `cable`, and a guest whose UDP is dropped."""
 
     def __init__(self) -> None:
         self._spaces: list[Space] = []
@@ -122,7 +122,7 @@ class Network:
 
 
 def inside(space: Space, program: str, directory: Path) -> tuple[Path, Path]:
-    """Return a script that runs a program in a namespace, and the file that gets its process id."""
+    """Return a script that runs a program in a namespace, and the file with its process id."""
     script, pid = directory / f'{space.name}.sh', directory / f'{space.name}.pid'
     enter = ' '.join(space.prefix)
     script.write_text(f'#!/bin/sh\necho $$ >{pid}\nexec {enter} {program} "$@"\n', 'utf-8')

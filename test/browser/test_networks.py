@@ -28,9 +28,10 @@ _LISTEN = """
 window.testSaid = [];
 addEventListener('DOMContentLoaded', () => new MutationObserver(() => {
   const [line, hint] = ['line', 'hint'].map((id) => document.getElementById(id).textContent);
-  const { state, cause } = document.documentElement.dataset;
+  const { state } = document.documentElement.dataset;
   const text = `${line} ${hint}`;
-  if (window.testSaid.at(-1)?.text !== text) window.testSaid.push({ text, state, cause });
+  const at = Math.round(performance.now());
+  if (window.testSaid.at(-1)?.text !== text) window.testSaid.push({ text, state, at });
 }).observe(document, { subtree: true, childList: true, attributes: true }));
 """
 
@@ -74,9 +75,7 @@ def network():
 @pytest.fixture(scope='module')
 def stack(tmp_path_factory, network):
     directory = tmp_path_factory.mktemp('stack')
-    with running_stack(
-        directory, DOMAIN_ID, address=ROBOT, prefix=network.robot.prefix
-    ) as stack:
+    with running_stack(directory, DOMAIN_ID, address=ROBOT, prefix=network.robot.prefix) as stack:
         stack.process('camera_sender').wait_for_output('connected to the signaling server')
         yield stack
 
@@ -143,7 +142,7 @@ def trouble(viewer):
     since = time.monotonic()
     viewer.wait_for_state('live', PICTURES_S, cause='')
     viewer.watch(10, PICTURES_S)
-    said = [f'{each["state"]}: {each["text"]}' for each in said_by(viewer)]
+    said = [f'{each["at"]} ms, {each["state"]}: {each["text"]}' for each in said_by(viewer)]
     print(f'video {time.monotonic() - since:.1f} s after the end of it', *said, sep='\n  ')
 
 
@@ -205,7 +204,6 @@ def test_wifi_is_lost_without_a_word_and_then_there_is_a_cable(network, viewer):
         network.unplug('wifi')
         network.plug('cable')
         network.end_silence()
-    assert all('camera sends no pictures' not in each['text'] for each in said_by(viewer))
 
 
 def test_the_device_sleeps_and_wakes(browsers, stack, viewer):
@@ -227,7 +225,9 @@ def test_the_device_sleeps_and_wakes(browsers, stack, viewer):
 
 
 def test_a_network_that_blocks_video_is_told_and_gets_video_once_it_does_not(network, guest):
-    wait_until_said(guest, 'The network between this device and the robot blocks video.', BLOCKED_S)
+    wait_until_said(
+        guest, 'The network between this device and the robot blocks video.', BLOCKED_S
+    )
     assert any('TURN' in each['text'] for each in said_by(guest))
     assert 'refused' not in {each['state'] for each in said_by(guest)}
     network.mend_guest()

@@ -145,9 +145,7 @@ def running_chromium(*programs: Path) -> Iterator[Any]:
         browsers = []
         for path in programs or (chromium_path(),):
             # Playwright's own switch would take the old headless mode, which is another browser.
-            chromium = playwright.chromium.launch(
-                executable_path=path, headless=False, args=FLAGS
-            )
+            chromium = playwright.chromium.launch(executable_path=path, headless=False, args=FLAGS)
             running.callback(chromium.close)
             browsers.append(chromium)
         yield browsers if programs else browsers[0]

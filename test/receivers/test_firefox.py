@@ -60,7 +60,7 @@ def test_a_wrong_token_is_refused_and_a_right_one_typed_in(stack, browser):
     wait_until(lambda: browser.state == 'refused', SOON_S, 'a refusal')
     assert browser.text('#line') == "The robot's server refused the token."
     # The field has the focus.
-    browser.press(*stack.token, '\uE007')
+    browser.press(*stack.token, '\ue007')
     wait_until(lambda: browser.state == 'live', PICTURES_S, 'a live page')
     assert browser.complaints == []
 
