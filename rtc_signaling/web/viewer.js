@@ -45,6 +45,8 @@ let mirrored = false;
 let keys = true;
 let recorder = null;
 
+const isGrid = () => cameras.chosen === ALL;
+
 function show(id, text = '') {
 	const element = at(id);
 	if (element.textContent !== text) element.textContent = text;
@@ -71,9 +73,10 @@ function refresh() {
 	const texts = {
 		pill, line, hint, frozen: frozenFor,
 		countdown: retryAt ? `Trying again in ${wait_s} s` : '',
+		caption: quiet && isGrid() ? name : '',
 		age: moves ? age.text : '', figures: moves && view.fps ? figures : '',
 	};
-	if (name || !shown) texts.camera = name ?? '';
+	if (name || !shown) texts.camera = at('cameras').hidden ? name ?? '' : '';
 	for (const [id, text] of Object.entries(texts)) show(id, text);
 	Object.assign(at('age'), { title: age.title }).dataset.age = age.level;
 	at('play').hidden = !view.blocked;
@@ -138,7 +141,6 @@ add('s', 'Save the picture', async () => tell('note', await savePicture(view)));
 add('v', 'Record', toggleRecording, () => !!recorder);
 add('r', 'Rotate', () => { turn = (turn + 90) % 360; reshape(); });
 add('m', 'Mirror', () => { mirrored = !mirrored; reshape(); }, () => mirrored);
-const isGrid = () => cameras.chosen === ALL;
 add('a', 'All cameras', () => cameras.choose(isGrid() ? client.sender : ALL), isGrid);
 add('c', 'Copy the link', () => share(location.href));
 add('t', 'Copy the link with the token',
