@@ -109,7 +109,7 @@ def test_a_recording_plays(live):
 
 def test_the_grid_shows_both_cameras_and_one_can_be_chosen(live):
     live.press('a')
-    wait_until(lambda: 'rear · live' in live.text('.caption'), PICTURES_S, 'a second camera')
+    wait_until(lambda: 'rear · live' in live.text('button.caption'), PICTURES_S, 'a second camera')
 
     def all_move():
         videos = live.evaluate(_VIDEOS)
@@ -117,7 +117,7 @@ def test_the_grid_shows_both_cameras_and_one_can_be_chosen(live):
 
     wait_until(all_move, PICTURES_S, 'two pictures that move')
     assert sorted(width for width, _ in live.evaluate(_VIDEOS)) == [320, 640]
-    live.click('.caption')
+    live.click('button.caption')
     wait_until(lambda: live.evaluate(_VIDEOS)[0][0] == 320, PICTURES_S, 'the other camera')
     assert live.evaluate('location.search') == '?camera=rear'
     assert live.complaints == []
