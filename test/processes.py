@@ -218,18 +218,28 @@ class Stack:
     Args:
         directory: For the token file and the logs of ROS.
         domain_id: A ROS_DOMAIN_ID that no other module uses.
-        ice_addresses: What the camera offers for video; '' for all but loopback.
+        ice_addresses: What the camera offers for video, `address` by default; '' for all but
+            loopback.
         rate_hz: Of the camera.
+        address: Of the server, in the nodes' network.
+        prefix: Words that run the command after them in another network.
     """
 
     def __init__(
         self,
         directory: Path,
         domain_id: int,
-        ice_addresses: str = '127.0.0.1',
+        ice_addresses: str | None = None,
         rate_hz: float = 30.0,
+        *,
+        address: str = '127.0.0.1',
+        prefix: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
+        self._address = address
+        self._prefix = prefix
+        if ice_addresses is None:
+            ice_addresses = address
         self.rate_hz = rate_hz
         self.environment = ros_environment(domain_id, directory)
         self._token_file = directory / 'tokens.json'
@@ -238,17 +248,17 @@ class Stack:
         self._settings: dict[str, tuple[str, ...]] = {}
         token_file = f'auth.token_file:={self._token_file}'
         self._parameters = {
-            'signaling_server': ['host:=127.0.0.1', f'port:={self.port}', token_file],
+            'signaling_server': [f'host:={address}', f'port:={self.port}', token_file],
             'test_camera': [f'rate:={rate_hz}'],
             'camera_sender': [
-                f'server_url:=ws://127.0.0.1:{self.port}', token_file,
+                f'server_url:=ws://{address}:{self.port}', token_file,
                 *([f'ice_addresses:=[{ice_addresses}]'] if ice_addresses else []),
             ],
         }  # fmt: skip
 
     @property
     def server_url(self) -> str:
-        return f'ws://127.0.0.1:{self.port}/'
+        return f'ws://{self._address}:{self.port}/'
 
     @property
     def token(self) -> str:
@@ -257,7 +267,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        return f'http://127.0.0.1:{self.port}/#token={self.token}'
+        return f'http://{self._address}:{self.port}/#token={self.token}'
 
     @property
     def output(self) -> str:
@@ -273,10 +283,24 @@ class Stack:
         for name in names:
             settings = (*self._parameters[name], *self._settings.get(name, ()))
             options = [word for value in settings for word in ('-p', value)]
-            command = [executable(name), '--ros-args', *options]
+            command = [*self._prefix, executable(name), '--ros-args', *options]
             self._running[name] = Process(name, command, self.environment)
         if 'signaling_server' in names:
             self._running['signaling_server'].wait_for_output('open http://')
+
+    def start_camera(self, client_id: str, *settings: str) -> None:
+        """Start one more camera and its sender, both in the namespace of the sender's name.
+
+        Args:
+            client_id: The sender's.
+            settings: The camera's parameters.
+        """
+        sends = (*self._parameters['camera_sender'], f'client_id:={client_id}')
+        for name, values in (('test_camera', settings), ('camera_sender', sends)):
+            options = [word for value in values for word in ('-p', value)]
+            program = [*self._prefix, executable(name)]
+            command = [*program, '--ros-args', '-r', f'__ns:=/{client_id}', *options]
+            self._running[f'{client_id}/{name}'] = Process(name, command, self.environment)
 
     def process(self, name: str) -> Process:
         return self._running[name]

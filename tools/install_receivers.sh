@@ -8,7 +8,8 @@ cd "$(dirname -- "$0")/.."
 
 # Plugins: videoconvert (base), RTP and vp8dec (good), webrtcbin (bad), x264enc (ugly), ICE (nice),
 # avdec_h264 (libav).
-readonly packages='firefox-esr python3-gi gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0
+readonly packages='firefox-esr faketime python3-gi gir1.2-gst-plugins-base-1.0
+    gir1.2-gst-plugins-bad-1.0
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-nice gstreamer1.0-libav'
 

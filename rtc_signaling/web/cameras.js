@@ -1,5 +1,3 @@
-/** Several cameras: the choice of one, or a grid of all. */
-
 import { View } from './view.js';
 
 export const ALL = '*';

@@ -1,5 +1,3 @@
-/** Receive cameras, without any DOM (docs/page.md). */
-
 import { Link, backOff_s } from './link.js';
 import { Media } from './media.js';
 import { Outbox } from './outbox.js';
@@ -258,6 +256,7 @@ export class ViewerClient extends EventTarget {
 		if (this.#failure && now() < this.#failure.retryAt) return;
 		const sender = this.#choose();
 		if (sender === undefined || (this.media && !this.#isDead())) return;
+		if (this.media) this.wake(); // or is it the whole network?
 		this.#newMedia(sender);
 		this.#inOrder((fresh) => fresh.offer());
 	}
@@ -309,6 +308,7 @@ export class ViewerClient extends EventTarget {
 	}
 
 	#endMedia() {
+		if (this.media) this.#tell('end', this.media);
 		this.media?.close();
 		this.#server.outbox.drop(this.media);
 		this.media = null;

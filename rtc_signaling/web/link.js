@@ -1,5 +1,3 @@
-/** The WebSocket to the server (docs/protocol.md): logging in, staying, resuming. */
-
 const BACK_OFF_FIRST_S = 0.5;
 const BACK_OFF_MOST_S = 30;
 const CONNECT_TIMEOUT_S = 10;
@@ -8,13 +6,12 @@ const PROBE_S = 3;
 const ERROR_BELONGS_S = 2; // to the end that comes so soon after it
 const LATER_S = 5;
 
-const LOST = 1006;
 const FULL = 1013;
 const VIOLATIONS = 4400;
 const NAME_TAKEN = 4423;
 const FOR_GOOD = [1002, 1003, 1007, 1009, VIOLATIONS, 4403, 4404, 4409, NAME_TAKEN];
 
-const now = () => performance.now();
+export const now = () => performance.now();
 
 export function backOff_s(attempt) {
 	return Math.random() * Math.min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 2 ** attempt);
@@ -83,7 +80,7 @@ export class Link {
 			const socket = this.#socket;
 			this.send({ type: 'ping' });
 			setTimeout(() => {
-				if (socket === this.#socket && this.#heardAt < asked) this.#lost(LOST);
+				if (socket === this.#socket && this.#heardAt < asked) this.#lost();
 			}, PROBE_S * 1000);
 		}
 	}
@@ -103,7 +100,7 @@ export class Link {
 
 	#expectWithin(seconds) {
 		clearTimeout(this.#timer);
-		this.#timer = setTimeout(() => this.#lost(LOST), seconds * 1000);
+		this.#timer = setTimeout(() => this.#lost(), seconds * 1000);
 	}
 
 	#drop(code = 4000) {
@@ -144,7 +141,7 @@ export class Link {
 		this.#onlineSince = now();
 		this.#heartbeat = setInterval(() => {
 			const silent = now() - this.#heardAt > timeout_s * 1000;
-			if (silent && this.#answersPings) this.#lost(LOST);
+			if (silent && this.#answersPings) this.#lost();
 			else this.send({ type: 'ping' });
 		}, (heartbeat_s || timeout_s / 3) * 1000);
 		this.send({ type: 'ping' });
@@ -153,14 +150,14 @@ export class Link {
 		this.#set('online');
 	}
 
-	#lost(code) {
-		const opened = this.state !== 'connecting';
+	#lost(code) { // without one it does not answer
+		const ended = code && this.state !== 'connecting';
 		const error = now() - this.#errorAt < ERROR_BELONGS_S * 1000 ? this.#error : null;
 		this.#drop();
 		const before = this.cause?.kind;
-		const known = ['full', 'unwell'].includes(before) ? before : 'unreachable';
+		const known = ['full', 'unwell', 'no_network'].includes(before) ? before : 'unreachable';
 		const lost = code === FULL ? 'full' : 'lost';
-		const cause = { kind: opened ? lost : known, code, error };
+		const cause = { kind: ended ? lost : known, code, error };
 		if (code === 4401 || error?.code === 'unauthorized') return this.#set('refused', cause);
 		// A name of an earlier session that another has now is given up for a new one.
 		if (code === NAME_TAKEN && this.clientId) this.forget();
@@ -171,7 +168,7 @@ export class Link {
 		const wait_s = Math.max(backOff_s(this.#attempt++), atLeast_s);
 		this.#timer = setTimeout(() => this.open(), wait_s * 1000);
 		this.#set('offline', cause, now() + wait_s * 1000);
-		if (!opened) this.#diagnose(cause);
+		if (!ended) this.#diagnose(cause);
 	}
 
 	async #diagnose(cause) {

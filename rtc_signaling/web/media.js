@@ -1,5 +1,3 @@
-/** The peer connection to the robot: one offer, one answer, one camera's pictures. */
-
 import { DEAD_S } from './state.js';
 import { NO_STATS, readStats } from './stats.js';
 import { Timing } from './timing.js';

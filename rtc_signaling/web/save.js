@@ -1,6 +1,3 @@
-/** Save pictures and video as files, and copy texts. */
-
-/** Save the picture of a `View`, with its header stamp in the name. */
 export async function savePicture({ video, client, metadata }) {
 	const { sender } = client;
 	const canvas = document.createElement('canvas');
@@ -12,7 +9,6 @@ export async function savePicture({ video, client, metadata }) {
 	return save(blob, `${sender}_${stamp ? time(stamp) : `saved_${time()}`}.png`);
 }
 
-/** Record until the recorder is stopped, or the video ends. */
 export function record({ video, client }, onEnd) {
 	const type = 'video/webm';
 	const recorder = new MediaRecorder(video.srcObject, { mimeType: type });

@@ -1,6 +1,6 @@
-/** The words of the page: what is, and what to do about it. */
-
-const PILLS = { authenticating: 'logging in', negotiating: 'starting', failed: 'no video' };
+const PILLS = {
+	authenticating: 'logging in', negotiating: 'starting', failed: 'no video', no_token: 'log in',
+};
 
 const CONNECTING = {
 	unreachable: (host) => [
@@ -17,7 +17,7 @@ const CONNECTING = {
 	],
 	lost: (host, error, code) => [
 		`The robot's server at ${host} ended the connection.`,
-		error ? describeError(error) : CLOSES[code] ?? '',
+		error ? describeError(error) : CLOSES[code],
 	],
 };
 
@@ -28,7 +28,7 @@ const FAILED = {
 	],
 	no_answer: [
 		"The robot's camera does not answer.",
-		'The server knows it, but it does not reply: see the log of camera_sender.',
+		'It is registered but silent: see the log of camera_sender.',
 	],
 	busy: ["The robot's camera has as many viewers as it serves.", 'Close one of them, or wait.'],
 	disabled: ["The robot's camera is switched off.", 'Somebody has to switch it on at the robot.'],
@@ -41,7 +41,7 @@ const FAILED = {
 };
 
 const REFUSED = {
-	no_token: ['This robot asks for an access token.', ''],
+	no_token: ['This robot asks for an access token.'],
 	wrong_token: [
 		"The robot's server refused the token.", "Was it changed? Take it anew from the robot's log.",
 	],
@@ -62,7 +62,7 @@ const LEFT = [GONE, 'The server runs, but the camera has left it. Is camera_send
 const AWAY = [GONE, 'The server runs, but the camera lost its connection to it. Is its network up?'];
 
 const FROZEN = {
-	none: ['No new picture is coming.', 'Is this device too busy?'],
+	none: ['No new picture is coming.', 'Is this device too busy, or the network bad?'],
 	camera: [
 		'The robot is connected, but its camera sends no pictures.',
 		'Is the camera plugged in, and is its driver running?',
@@ -107,35 +107,34 @@ export function describe(detail, shown, frozen, host) {
 	// As the eye has it.
 	if (state === 'live') state = frozen ? 'frozen' : shown ? 'live' : 'negotiating';
 	const [line, hint] = sentences(state, detail, frozen, host);
-	let pill = PILLS[state] ?? state;
+	let pill = PILLS[detail.cause] ?? PILLS[state] ?? state;
 	if (state === 'frozen' && !shown) pill = 'no picture';
-	if (detail.cause === 'no_token') pill = 'log in';
 	return { state, pill, line, hint };
 }
 
 function sentences(state, { cause, code, error, flows, reason }, frozen, host) {
 	const connecting = CONNECTING[cause]?.(host, error, code);
 	switch (state) {
-		case 'connecting': return connecting ?? ["Connecting to the robot's server …", ''];
-		case 'authenticating': return ['Logging in …', ''];
+		case 'connecting': return connecting ?? ["Connecting to the robot's server …"];
+		case 'authenticating': return ['Logging in …'];
 		case 'waiting':
 			if (reason === 'away') return AWAY;
 			return cause === 'lost' ? LEFT : ["Waiting for the robot's camera …",
 				'The server runs, but has no camera yet. Is camera_sender running?'];
 		case 'negotiating':
-			return [flows ? 'Connected. Waiting for the first picture …' : 'Setting up video …', ''];
+			return [flows ? 'Connected. Waiting for the first picture …' : 'Setting up video …'];
 		case 'live':
-			return [cause ? 'The camera has lost the server; the video goes on.' : 'Live.', ''];
+			return [cause ? 'The camera has lost the server; the video goes on.' : 'Live.'];
 		case 'frozen': return cause ? LEFT : FROZEN[frozen];
 		case 'reconnecting':
-			if (flows) return ['Server lost; the video goes on.', ''];
-			return ['Server lost, and no video comes.', connecting?.join(' ') ?? ''];
+			if (flows && !frozen) return ['Server lost; the video goes on.'];
+			return ['Server lost, and no video comes.', connecting?.join(' ')];
 		case 'refused': return REFUSED[cause];
 		default:
 			if (cause !== 'closed') {
-				return FAILED[cause] ?? ['Video could not be set up.', ERRORS[cause] ?? ''];
+				return FAILED[cause] ?? ['Video could not be set up.', ERRORS[cause]];
 			}
 			return [CLOSES[code] ?? `The server ended the connection for good (code ${code}).`,
-				error ? describeError(error) : ''];
+				error && describeError(error)];
 	}
 }

@@ -1,5 +1,3 @@
-/** How old the pictures are on the screen, in ms (docs/timing.md). */
-
 const ASK_MS = 1000;
 const SAMPLES = 16;
 const DRIFT = 15e-6; // that clocks run apart at most (RFC 5905)

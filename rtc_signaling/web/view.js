@@ -1,5 +1,3 @@
-/** One camera on the screen: what its video element really shows. */
-
 import { describe, describeAge } from './text.js';
 
 const FROZEN_AFTER_MS = 2000;
@@ -15,6 +13,7 @@ export class View {
 	#sender; // whose pictures these are
 	#shownAt = null; // before the first picture
 	#liveSince = 0;
+	#silentAt;
 	#count = 0;
 	#recent = []; // {at, count}
 	#decoded = 0;
@@ -31,6 +30,7 @@ export class View {
 			if (fresh > 0 && blind) this.#presented(fresh);
 			this.#decoded += fresh;
 		});
+		client.addEventListener('end', () => video.pause()); // or it would turn black
 		client.addEventListener('track', ({ detail }) => {
 			video.srcObject = detail.stream;
 			this.play();
@@ -57,12 +57,14 @@ export class View {
 		const shown = this.#shownAt !== null;
 		const frozen_ms = shown || client.state === 'live' ? this.#frozen_ms() : 0;
 		const frozen = frozen_ms ? this.#frozenCause() : null;
+		// An old picture, while the first of a new connection is on its way.
+		const starts = !client.media?.framesAt && now() - this.#liveSince < FROZEN_AFTER_MS;
 		return {
 			shown,
 			moves: shown && !frozen,
 			frozenFor: shown && frozen ? `frozen for ${(frozen_ms / 1000).toFixed(1)} s` : '',
 			age: describeAge(client.timing?.latency),
-			...describe(client.detail, shown, frozen, client.host),
+			...describe(client.detail, shown && !starts, !starts && frozen, client.host),
 		};
 	}
 
@@ -100,6 +102,7 @@ export class View {
 	#frozenCause() {
 		const { bytesAt, framesAt } = this.client.media ?? {};
 		const isOld = (at) => !at || now() - at > SILENT_AFTER_MS;
-		return isOld(bytesAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
+		if (isOld(bytesAt)) this.#silentAt = now();
+		return !isOld(this.#silentAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
 	}
 }

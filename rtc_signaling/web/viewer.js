@@ -1,5 +1,3 @@
-/** The viewer page; all decisions about connections are in client.js. */
-
 import { ALL, Cameras } from './cameras.js';
 import { connect } from './client.js';
 import { Details } from './details.js';
@@ -15,13 +13,11 @@ const root = document.documentElement;
 const at = (id) => document.getElementById(id);
 const video = at('video');
 
-/** Return the token in the fragment of an address, or null. */
 function tokenIn(text) {
 	const [, fragment = ''] = text.split('#');
 	return new URLSearchParams(fragment.replaceAll('+', '%2B')).get('token');
 }
 
-/** Keep a token for a reload, or return it; some browsers forbid that. */
 function stored(token) {
 	try {
 		if (token !== undefined) sessionStorage.setItem(TOKEN_KEY, token);
@@ -31,7 +27,6 @@ function stored(token) {
 	}
 }
 
-/** Take the token out of the address bar, where it would be seen and remembered. */
 function takeToken() {
 	const token = tokenIn(location.hash);
 	if (token === null) return null;
@@ -50,7 +45,9 @@ let mirrored = false;
 let keys = true;
 let recorder = null;
 
-function show(id, text) {
+const isGrid = () => cameras.chosen === ALL;
+
+function show(id, text = '') {
 	const element = at(id);
 	if (element.textContent !== text) element.textContent = text;
 	element.hidden = !text;
@@ -76,9 +73,10 @@ function refresh() {
 	const texts = {
 		pill, line, hint, frozen: frozenFor,
 		countdown: retryAt ? `Trying again in ${wait_s} s` : '',
+		caption: quiet && isGrid() ? name : '',
 		age: moves ? age.text : '', figures: moves && view.fps ? figures : '',
 	};
-	if (name || !shown) texts.camera = name ?? '';
+	if (name || !shown) texts.camera = at('cameras').hidden ? name ?? '' : '';
 	for (const [id, text] of Object.entries(texts)) show(id, text);
 	Object.assign(at('age'), { title: age.title }).dataset.age = age.level;
 	at('play').hidden = !view.blocked;
@@ -92,7 +90,6 @@ function refresh() {
 	document.title = `${pill} · rtc_signaling`;
 }
 
-/** Fill the screen with the page, so that its state stays in sight. */
 function toggleFullScreen() {
 	if (document.fullscreenElement) return document.exitFullscreen();
 	return root.requestFullscreen?.() ?? video.webkitEnterFullscreen();
@@ -144,7 +141,6 @@ add('s', 'Save the picture', async () => tell('note', await savePicture(view)));
 add('v', 'Record', toggleRecording, () => !!recorder);
 add('r', 'Rotate', () => { turn = (turn + 90) % 360; reshape(); });
 add('m', 'Mirror', () => { mirrored = !mirrored; reshape(); }, () => mirrored);
-const isGrid = () => cameras.chosen === ALL;
 add('a', 'All cameras', () => cameras.choose(isGrid() ? client.sender : ALL), isGrid);
 add('c', 'Copy the link', () => share(location.href));
 add('t', 'Copy the link with the token',
@@ -177,7 +173,7 @@ document.onvisibilitychange = () => {
 	View.visibleSince = performance.now();
 	client.wake();
 };
-window.ononline = () => client.wake();
+window.ononline = window.onoffline = () => client.wake();
 window.onhashchange = () => {
 	const token = takeToken();
 	if (token !== null) client.login(token);

@@ -265,6 +265,18 @@ def test_stamps_of_another_clock_give_no_figure(stack, film, new_viewer, shift_s
     assert viewer.complaints == []
 
 
+@pytest.mark.parametrize('level', ['late', 'old'])
+def test_an_old_picture_has_an_amber_or_red_badge(stack, film, new_viewer, level):
+    age_s, colour = {
+        'late': (0.7, 'rgb(255, 194, 71)'), 'old': (1.4, 'rgb(255, 123, 114)')
+    }[level]  # fmt: skip
+    film(-age_s)
+    viewer = open_viewer(new_viewer, stack)
+    wait_until(lambda: badge(viewer)[1] == level, READY_S, f'{level}: {badge(viewer)}')
+    background = "getComputedStyle(document.getElementById('age')).backgroundColor"
+    assert viewer.page.evaluate(background) == colour
+
+
 def test_a_saved_picture_is_named_by_its_header_stamp(stack, film, new_viewer, tmp_path):
     film(HOUR_S)
     viewer = open_viewer(new_viewer, stack)

@@ -9,6 +9,7 @@ import functools
 import importlib
 import json
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from processes import REPOSITORY, Process, Stack, executable, wait_until
+from processes import REPOSITORY, Stack, wait_until
 
 from rtc_signaling.media.scene import CORNERS, read_corners, read_index
 
@@ -52,6 +53,44 @@ new MutationObserver(() => {
 window.RTCPeerConnection = class extends RTCPeerConnection {
   constructor(options) { super({ ...options, iceTransportPolicy: 'relay' }); }
 };
+"""
+
+# What is said of a picture that stands still, by a clock of the test's own, in ms.
+_STANDS_STILL = """
+async () => {
+  const { View } = await import('/view.js');
+  const media = { connected: true, bytesAt: 1000, framesAt: 1000 };
+  const client = Object.assign(new EventTarget(), { sender: 'camera', media });
+  const video = document.createElement('video');
+  let onFrame;
+  video.requestVideoFrameCallback = (callback) => { onFrame = callback; };
+  let now = 1000;
+  performance.now = () => now;
+  View.visibleSince = 0;
+  const view = new View(video, client);
+  const be = (state, more) => {
+    Object.assign(client, { state, detail: { state, ...more } });
+    client.dispatchEvent(new Event('state'));
+  };
+  const at = (time, figures) => {
+    now = time;
+    Object.assign(media, figures);
+    const { state, line, frozenFor, moves } = view.read();
+    return [state, line.split(/[,.]/)[0], frozenFor, moves];
+  };
+  be('live');
+  at(1000);
+  onFrame(0, { presentedFrames: 1 });
+  const said = [
+    at(2000), at(4500), at(4700, { bytesAt: 4700 }), at(8000, { bytesAt: 8000 }),
+    at(8100, { framesAt: 8100 }),
+  ];
+  be('reconnecting', { flows: true });
+  said.push(at(8200));
+  be('live');
+  said.push(at(9000, { framesAt: null, bytesAt: 9000 }), at(11300, { bytesAt: 11300 }));
+  return said;
+}
 """
 
 _VIDEOS = """
@@ -100,29 +139,15 @@ def site(folder):
 
 @pytest.fixture(scope='module')
 def stack(tmp_path_factory, browser, site) -> Iterator[Stack]:
-    directory = tmp_path_factory.mktemp('stack')
-    stack = Stack(directory, DOMAIN_ID)
+    stack = Stack(tmp_path_factory.mktemp('stack'), DOMAIN_ID)
     stack.set('signaling_server', f'allowed_origins:=["{site.origin}"]')
-    rear: list[Process] = []
-    settings = {
-        'test_camera': ['width:=320', 'height:=240', 'encoding:=mono8'],
-        'camera_sender': [
-            'client_id:=rear', f'server_url:={stack.server_url}', 'ice_addresses:=[127.0.0.1]',
-            f'auth.token_file:={directory / "tokens.json"}',
-        ],
-    }  # fmt: skip
     try:
         stack.start('signaling_server', 'test_camera', 'camera_sender')
-        for name, values in settings.items():
-            words = [word for value in values for word in ('-p', value)]
-            command = [executable(name), '--ros-args', '-r', '__ns:=/rear', *words]
-            rear.append(Process(name, command, stack.environment))
-        for sender in (stack.process('camera_sender'), rear[1]):
+        stack.start_camera('rear', 'width:=320', 'height:=240', 'encoding:=mono8')
+        for sender in map(stack.process, ('camera_sender', 'rear/camera_sender')):
             sender.wait_for_output('connected to the signaling server')
         yield stack
     finally:
-        for process in rear:
-            process.stop()
         stack.stop()
 
 
@@ -178,6 +203,12 @@ def problems(viewer, only=None):
     ]
 
 
+def assert_accessible(viewer):
+    assert problems(viewer) == []
+    viewer.page.emulate_media(color_scheme='dark')
+    assert problems(viewer, 'color-contrast') == []
+
+
 def test_all_that_the_page_loads_is_the_servers_own(stack, new_viewer):
     viewer = new_viewer('about:blank')
     loaded = {}
@@ -207,10 +238,17 @@ def test_axe_core_finds_nothing(stack, open_page, new_viewer):
     press(viewer, 'i')
     viewer.page.get_by_role('button', name='rear').wait_for(timeout=SOON_S * 1000)
     viewer.page.get_by_role('button', name='Menu').click()
-    for each in (login, viewer):
-        assert problems(each) == []
-        each.page.emulate_media(color_scheme='dark')
-        assert problems(each, 'color-contrast') == []
+    # Each picture of the grid has a name below it.
+    assert viewer.text('caption') == 'camera'
+    assert viewer.text('camera') == ''
+    camera = stack.process('rear/test_camera')
+    camera.signal(signal.SIGSTOP)
+    try:
+        viewer.page.locator('.frozen:visible').wait_for(timeout=SOON_S * 1000)
+        for each in (login, viewer):
+            assert_accessible(each)
+    finally:
+        camera.signal(signal.SIGCONT)
 
 
 def test_the_details_are_shown_copied_and_reported(stack, open_page):
@@ -287,6 +325,46 @@ def test_the_picture_is_mirrored_and_rotated_for_the_eye(open_page):
     video, cell = (viewer.page.locator(f'#{name}').bounding_box() for name in ('video', 'main'))
     assert video == pytest.approx(cell)
     assert viewer.page.evaluate("document.getElementById('video').offsetWidth") < cell['width']
+
+
+def test_full_screen_and_picture_in_picture(open_page):
+    viewer = open_page()
+    for key, element in (('f', 'fullscreenElement'), ('p', 'pictureInPictureElement')):
+        press(viewer, key)
+        wait_until(lambda e=element: viewer.page.evaluate(f'!!document.{e}'), SOON_S, element)
+        viewer.watch(5, PICTURES_S)
+        press(viewer, key)
+        wait_until(lambda e=element: viewer.page.evaluate(f'!document.{e}'), SOON_S, element)
+    assert viewer.text('note') == ''
+
+
+def test_the_page_is_used_by_keyboard_alone_and_heard(open_page):
+    viewer = open_page()
+    heard = viewer.page.locator('body').aria_snapshot()
+    # What a screen reader has of it: state, choice, menu, picture, and no label that ticks.
+    for words in ('status: Live.', 'combobox "Camera"', 'button "Menu"', 'main:'):
+        assert words in heard
+    assert viewer.page.get_by_label("The robot's camera").is_visible()
+
+    def focused():
+        return viewer.page.evaluate(
+            '() => { const { ariaLabel, textContent } = document.activeElement;'
+            ' return ariaLabel ?? textContent; }'
+        )
+
+    press(viewer, 'Tab')
+    assert focused() == 'Camera'
+    press(viewer, 'Tab')
+    assert focused() == 'Menu'
+    press(viewer, 'Enter', 'Tab')
+    assert focused() == 'Details'
+    assert viewer.page.evaluate('getComputedStyle(document.activeElement).outlineStyle') == 'solid'
+    press(viewer, 'Enter')
+    viewer.page.get_by_role('region', name='Details').wait_for(timeout=SOON_S * 1000)
+    assert viewer.page.locator('[data-key=i]').get_attribute('aria-pressed') == 'true'
+    press(viewer, 'Escape')
+    wait_until(lambda: viewer.text('menu') == '', SOON_S, 'a closed menu')
+    assert focused() == 'Menu'
 
 
 def test_a_camera_is_chosen_or_all_are_shown(stack, open_page):
@@ -374,6 +452,23 @@ def test_a_blocked_network_is_told_from_a_lost_robot(blocked):
     )
     assert 'blocks video' in line
     assert 'TURN' in hint
+    assert_accessible(blocked)
+
+
+def test_what_is_said_of_a_picture_that_stands_still_is_true(stack, new_viewer):
+    said = new_viewer(stack.url).page.evaluate(_STANDS_STILL)
+    assert said == [
+        ['live', 'Live', '', True],
+        ['frozen', 'Nothing comes from the robot any more', 'frozen for 3.5 s', False],
+        # Something came, but the camera has had no time yet.
+        ['frozen', 'Nothing comes from the robot any more', 'frozen for 3.7 s', False],
+        ['frozen', 'The robot is connected', 'frozen for 7.0 s', False],
+        ['frozen', 'No new picture is coming', 'frozen for 7.1 s', False],
+        ['reconnecting', 'Server lost', 'frozen for 7.2 s', False],
+        # A new connection, whose first picture is on its way.
+        ['negotiating', 'Setting up video …', 'frozen for 8.0 s', False],
+        ['frozen', 'The robot is connected', 'frozen for 10.3 s', False],
+    ]
 
 
 def test_the_example_of_the_documents_shows_the_robot(stack, site, folder, new_viewer):
