@@ -196,7 +196,7 @@ async def test_a_request_before_the_viewer_is_connected_is_nothing(clock):
 
 async def test_recv_after_the_end_raises(clock):
     track = CameraTrack()
-    track.show(picture(1, key_frame=True))
+    track.show(picture(1, key_frame=True), Feed('h264'))
     track.stop()
     # However often it is asked.
     for _ in range(2):
