@@ -14,7 +14,8 @@ from rtc_signaling.media.layers import (
     LAYERED,
     Climber,
     Layer,
-    target_bps,
+    enough_bps,
+    wanted_bps,
 )
 
 logger = logging.getLogger(__name__)
@@ -30,17 +31,19 @@ class Adaptation:
 
     Args:
         feeds: The encodes that there may be, by codec and the name of the layer.
+        first_hold_s: How long a viewer keeps up before it tries the next better layer, in s.
 
     Attributes:
         mode: The operator's `adaptation`; to be set before the first viewer.
         bitrate_bps: The operator's bitrate.
-        first_hold_s: How long a viewer keeps up before it tries the next better layer, in s.
     """
 
-    def __init__(self, feeds: Mapping[tuple[str, str], Feed]) -> None:
+    def __init__(
+        self, feeds: Mapping[tuple[str, str], Feed], first_hold_s: float = FIRST_HOLD_S
+    ) -> None:
         self.mode = LAYERED
         self.bitrate_bps = 0
-        self.first_hold_s = FIRST_HOLD_S
+        self._first_hold_s = first_hold_s
         self._feeds = feeds
         self._climbers: dict[CameraTrack, Climber] = {}
 
@@ -82,10 +85,15 @@ class Adaptation:
             return 0
         climber = self._climbers.get(track)
         if climber is None:
-            climber = self._climbers[track] = Climber(self.first_hold_s)
-        stills = self.layer(track).key_frames_only
+            climber = self._climbers[track] = Climber(self._first_hold_s)
+        layer = self.layer(track)
+        stills = layer.key_frames_only
         taken_bps = track.sent_bps(now_s) if stills else current.taken_bps
-        move = climber.look(now_s, track.link.share_bps, taken_bps, len(self._ladder))
+        target_bps = None if stills else current.target_bps
+        enough = enough_bps(layer, self.bitrate_bps, target_bps, taken_bps)
+        move = climber.look(now_s, track.link.share_bps, taken_bps, enough, len(self._ladder))
+        if move > 0:
+            track.link.settle()
         if move:
             self._moved(track, move)
         elif stills and track.key_frame_age_s(now_s) >= self._stills_period_s(track):
@@ -99,7 +107,7 @@ class Adaptation:
             if feed is None or layer.key_frames_only:
                 continue
             shares = [t.link.share_bps for t in feed.tracks if self.layer(t) is layer]
-            feed.target_bps = target_bps(layer, self.bitrate_bps, feed.target_bps, shares)
+            feed.target_bps = wanted_bps(layer, self.bitrate_bps, feed.target_bps, shares)
 
     def _moved(self, track: CameraTrack, move: int) -> None:
         layer = self.layer(track)
@@ -114,7 +122,7 @@ class Adaptation:
             track.link.assume(math.ceil(min(goal_bps, layer.most * self.bitrate_bps) / HEADROOM))
         elif feed is not None and not feed.tracks:
             # It begins with what its first viewer can take.
-            feed.target_bps = target_bps(layer, self.bitrate_bps, None, [share_bps])
+            feed.target_bps = wanted_bps(layer, self.bitrate_bps, None, [share_bps])
         logger.info(
             'a viewer %s the layer %s: its link carries %s kbit/s',
             'goes to' if move > 0 else 'tries', layer.name,

@@ -71,6 +71,7 @@ class Estimate:
         self._last_s: float | None = None
         self._sent_bits = 0.0
         self._worst_loss = 0.0
+        self._settling = False
 
     def report(self, now_s: float, reading: Reading, sent_bits: float) -> bool:
         """Take a receiver report.
@@ -97,7 +98,8 @@ class Estimate:
         loss, self._worst_loss = self._worst_loss, 0.0
         self._last_s, self._sent_bits = now_s, sent_bits
         queued = self._queued(reading.rtt_s)
-        if sent_bps < LEAST_BPS:
+        settling, self._settling = self._settling, False
+        if sent_bps < LEAST_BPS or settling:
             return True
         limit = _limit(loss, queued, reading.remb_bps, sent_bps, self.bps)
         if limit is not None:
@@ -111,6 +113,10 @@ class Estimate:
         """Take it that the link carries more, in order to try whether it does."""
         if self.bps is not None:
             self.bps = max(self.bps, bps)
+
+    def settle(self) -> None:
+        """Learn nothing of the next report: it tells of the time before less was sent."""
+        self._settling = True
 
     def _queued(self, rtt_s: float | None) -> bool:
         """Tell whether packets wait on the way: in two reports, one may be late by chance."""

@@ -52,8 +52,11 @@ LOWER_ENCODES = (HALF, FEWER)
 WEAK = 0.8
 # ... if so many reports in a row say so.
 WEAK_REPORTS = 2
-# Who has so many times of what its layer takes may try the next better one.
+# Who has so many times of the most that its layer can take may try the next better one.
 STRONG = 1.2
+# An encode that makes less than this share of what it may is of a picture in which little moves:
+# then so many times of what it makes are enough.
+DEMANDING = 0.7
 # How long it has to keep up before it tries, in s. Each try that fails within TRIED_S doubles it.
 FIRST_HOLD_S = 5.0
 LONGEST_HOLD_S = 60.0
@@ -66,7 +69,7 @@ STEP_UP = 0.2
 STEP_DOWN = 0.1
 
 
-def target_bps(
+def wanted_bps(
     layer: Layer, bitrate_bps: int, now_bps: int | None, estimates: Iterable[float | None]
 ) -> int:
     """Return the bitrate of an encode: what the best served of its viewers can take.
@@ -87,6 +90,19 @@ def target_bps(
     return wish if worth_it else now_bps
 
 
+def enough_bps(layer: Layer, bitrate_bps: int, target_bps: int | None, taken_bps: float) -> float:
+    """Return what a link has to carry before its viewer tries a better layer than this one.
+
+    Args:
+        layer: The one that it has.
+        bitrate_bps: The operator's.
+        target_bps: What this layer's encode may have; None if it has none of its own.
+        taken_bps: What it takes by now.
+    """
+    demanding = target_bps is not None and taken_bps >= DEMANDING * target_bps
+    return STRONG * (layer.most * bitrate_bps if demanding else taken_bps)
+
+
 class Climber:
     """Move one viewer between the layers of a ladder; one thread.
 
@@ -104,13 +120,21 @@ class Climber:
         self._strong_since_s: float | None = None
         self._tried_s: float | None = None
 
-    def look(self, now_s: float, estimate_bps: float | None, taken_bps: float, rungs: int) -> int:
+    def look(
+        self,
+        now_s: float,
+        estimate_bps: float | None,
+        taken_bps: float,
+        enough_bps: float,
+        rungs: int,
+    ) -> int:
         """Decide after a receiver report.
 
         Args:
             now_s: A monotonic clock.
             estimate_bps: What the viewer's link carries; None if nothing shows a limit.
             taken_bps: What its layer takes by now.
+            enough_bps: What its link has to carry before it tries a better one (`enough_bps`).
             rungs: How many there are.
 
         Returns:
@@ -128,7 +152,7 @@ class Climber:
             if self._tried_s is not None:
                 self._hold_s = min(2 * self._hold_s, LONGEST_HOLD_S)
             return self._move(1)
-        if self.rung == 0 or carried_bps < STRONG * taken_bps:
+        if self.rung == 0 or carried_bps < enough_bps:
             self._strong_since_s = None
             return 0
         if self._strong_since_s is None:

@@ -53,6 +53,10 @@ class Link:
         """Take it that each stream can have more, in order to try whether that is so."""
         self._estimate.assume(share_bps * max(1, len(self.streams)))
 
+    def settle(self) -> None:
+        """Learn nothing of the next report: it tells of the time before less was sent."""
+        self._estimate.settle()
+
     def take(self, now_s: float, reading: Reading) -> None:
         """Take a receiver report, of any of the streams, and tell all of them."""
         sent_bits = self._sent_bits + sum(stream.sent_bits for stream in self.streams)

@@ -17,7 +17,7 @@ from rtc_signaling.media.feed import THIN_ROOM, CameraTrack, Encoded, Feed, Time
 from rtc_signaling.media.frames import to_i420
 from rtc_signaling.media.h264 import Sps
 from rtc_signaling.media.key_frame_waits import KeyFrameWaits
-from rtc_signaling.media.layers import FULL, LOWER_ENCODES
+from rtc_signaling.media.layers import FIRST_HOLD_S, FULL, LOWER_ENCODES
 from rtc_signaling.media.link import Link
 from rtc_signaling.media.passthrough import PASSED_ON
 from rtc_signaling.media.timing import Pacer
@@ -68,9 +68,16 @@ class Camera:
         convert: Makes I420 of an image, in the array that it is given if that fits, or raises
             MediaError; called in the encoder thread.
         doubt: Says what is wrong with an image that can be shown all the same, likewise.
+        first_hold_s: How long a viewer with a weak link keeps up before it tries a better layer.
     """
 
-    def __init__(self, convert: Convert = to_i420, doubt: Doubt = lambda image, i420: '') -> None:
+    def __init__(
+        self,
+        convert: Convert = to_i420,
+        doubt: Doubt = lambda image, i420: '',
+        *,
+        first_hold_s: float = FIRST_HOLD_S,
+    ) -> None:
         self._received = 0
         self._replaced = 0
         self._dropped = 0
@@ -79,7 +86,7 @@ class Camera:
         for layer in LOWER_ENCODES:
             for codec in CODECS:
                 self._feeds[codec, layer.name] = Feed(codec, THIN_ROOM, layer)
-        self._adaptation = Adaptation(self._feeds)
+        self._adaptation = Adaptation(self._feeds, first_hold_s)
         self._tracks: set[CameraTrack] = set()
         self._passed_on = Feed(PASSED_ON, PASSED_ON_ROOM)
         self._stream: Sps | None = None
