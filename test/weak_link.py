@@ -36,7 +36,7 @@ REPORT_S = 0.2
 
 def run(*command):
     """Run a command; its error's text is in the exception."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f'{" ".join(command)}: {done.stderr.strip() or done.returncode}')
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 
 from rtc_signaling.media.feed import CameraTrack, Feed
@@ -88,7 +87,7 @@ class Adaptation:
             climber = self._climbers[track] = Climber(self._first_hold_s)
         layer = self.layer(track)
         stills = layer.key_frames_only
-        taken_bps = track.sent_bps(now_s) if stills else current.taken_bps
+        taken_bps = track.key_frame_bits / STILLS_PERIOD_S if stills else current.taken_bps
         target_bps = None if stills else current.target_bps
         enough = enough_bps(layer, self.bitrate_bps, target_bps, taken_bps)
         move = climber.look(now_s, track.link.share_bps, taken_bps, enough, len(self._ladder))
@@ -113,16 +112,19 @@ class Adaptation:
         layer = self.layer(track)
         feed = self._encode(track.codec, layer)
         share_bps = track.link.share_bps
-        if move < 0 and feed is not None and share_bps is not None:
-            # It tries: where others take that encode already, what they get, else what it begins
-            # with. If the link does not carry it, the next reports say so.
-            others = bool(feed.tracks) and not layer.key_frames_only
-            least_bps = max(layer.least * self.bitrate_bps, share_bps * HEADROOM)
-            goal_bps = (feed.target_bps or 0) if others else least_bps
-            track.link.assume(math.ceil(min(goal_bps, layer.most * self.bitrate_bps) / HEADROOM))
-        elif feed is not None and not feed.tracks:
+        if feed is None:
+            return
+        others = feed.tracks - {track}
+        if move < 0 and share_bps is not None:
+            # It tries: what others get of that encode, else what it begins with. If the link does
+            # not carry it, the next reports say so.
+            alone_bps = max(layer.least * self.bitrate_bps, share_bps * HEADROOM)
+            goal_bps = feed.bitrate_bps(self.bitrate_bps) if others else alone_bps
+            track.link.assume(min(goal_bps, layer.most * self.bitrate_bps) / HEADROOM)
+        if not others and not layer.key_frames_only:
             # It begins with what its first viewer can take.
-            feed.target_bps = wanted_bps(layer, self.bitrate_bps, None, [share_bps])
+            shares = [track.link.share_bps]
+            feed.target_bps = wanted_bps(layer, self.bitrate_bps, None, shares)
         logger.info(
             'a viewer %s the layer %s: its link carries %s kbit/s',
             'goes to' if move > 0 else 'tries', layer.name,

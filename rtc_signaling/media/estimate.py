@@ -20,10 +20,12 @@ BROKEN_LOSS = 0.30
 # A round trip that is longer than the shortest one by so much, in s, waited in a full queue. The
 # own event loop and the viewer's, when busy, are late by a third of that.
 FULL_QUEUE_S = 0.3
+# The same where packets are lost too: a short queue that runs over.
+SHORT_QUEUE_S = 0.1
 # What is taken off then, at each report, until the queue has become shorter.
 QUEUE_STEP = 0.85
-# Of receivers a noise in the arrival times makes an estimate of 0.85 times what arrives. Only what
-# is below this share of what is sent tells of a full link.
+# Noise in the arrival times makes a receiver say 0.85 times what arrives, and a busy machine now
+# and then less. Only what is below this share of what is sent, twice, tells of a full link.
 REMB_DOUBT = 0.75
 # Without a sign of a full link: growth per second, and near to where the link was last full.
 GROWTH = 1.15
@@ -48,7 +50,7 @@ class Reading(NamedTuple):
         remb_bps: What the receiver says it can get; None if it said nothing new.
     """
 
-    loss: float
+    loss: float = 0.0
     rtt_s: float | None = None
     remb_bps: float | None = None
 
@@ -58,13 +60,11 @@ class Estimate:
 
     Attributes:
         bps: Bits of video per second; None as long as nothing has shown a limit.
-        full_at_s: When the link was last seen to be full, by the clock of `report`; None if never.
         rtt_s: The last round trip, None if unknown.
     """
 
     def __init__(self) -> None:
         self.bps: float | None = None
-        self.full_at_s: float | None = None
         self.rtt_s: float | None = None
         self._was_full_bps: float | None = None
         self._round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)
@@ -72,6 +72,7 @@ class Estimate:
         self._sent_bits = 0.0
         self._worst_loss = 0.0
         self._settling = False
+        self._low_remb = False
 
     def report(self, now_s: float, reading: Reading, sent_bits: float) -> bool:
         """Take a receiver report.
@@ -97,14 +98,15 @@ class Estimate:
         sent_bps = (sent_bits - self._sent_bits) / step_s
         loss, self._worst_loss = self._worst_loss, 0.0
         self._last_s, self._sent_bits = now_s, sent_bits
-        queued = self._queued(reading.rtt_s)
+        queued = self._queued(reading.rtt_s, loss)
+        said_bps = self._said(reading.remb_bps, sent_bps)
         settling, self._settling = self._settling, False
         if sent_bps < LEAST_BPS or settling:
             return True
-        limit = _limit(loss, queued, reading.remb_bps, sent_bps, self.bps)
+        limit = _limit(loss, queued, said_bps, sent_bps, self.bps)
         if limit is not None:
-            self._was_full_bps = self.bps = max(limit, LEAST_BPS)
-            self.full_at_s = now_s
+            self.bps = max(limit, LEAST_BPS)
+            self._was_full_bps = max(self.bps, sent_bps * (1 - loss))
         elif self.bps is not None and loss < CLEAN_LOSS:
             self.bps = self._grown(self.bps, step_s, sent_bps)
         return True
@@ -118,13 +120,21 @@ class Estimate:
         """Learn nothing of the next report: it tells of the time before less was sent."""
         self._settling = True
 
-    def _queued(self, rtt_s: float | None) -> bool:
+    def _queued(self, rtt_s: float | None, loss: float) -> bool:
         """Tell whether packets wait on the way: in two reports, one may be late by chance."""
         if rtt_s is None:
             return False
         before_s = self._round_trips[-1] if self._round_trips else rtt_s
         self._round_trips.append(rtt_s)
-        return min(rtt_s, before_s) - min(self._round_trips) > FULL_QUEUE_S
+        queue_s = SHORT_QUEUE_S if loss >= CLEAN_LOSS else FULL_QUEUE_S
+        return min(rtt_s, before_s) - min(self._round_trips) > queue_s
+
+    def _said(self, remb_bps: float | None, sent_bps: float) -> float | None:
+        """Return what the receiver says it can get, if it has said twice that it is too little."""
+        if remb_bps is None:
+            return None
+        low, self._low_remb = self._low_remb, remb_bps < REMB_DOUBT * sent_bps
+        return remb_bps if low and self._low_remb else None
 
     def _grown(self, bps: float, step_s: float, sent_bps: float) -> float:
         full_bps = self._was_full_bps
@@ -134,7 +144,7 @@ class Estimate:
 
 
 def _limit(
-    loss: float, queued: bool, remb_bps: float | None, sent_bps: float, known_bps: float | None
+    loss: float, queued: bool, said_bps: float | None, sent_bps: float, known_bps: float | None
 ) -> float | None:
     """Return what the link carries, if this shows it to be full, in bit/s.
 
@@ -143,7 +153,7 @@ def _limit(
     | more than 30 % are lost | what arrives |
     | more than 10 % are lost | what is sent, less half of the share that is lost (as in GCC) |
     | packets wait on the way | 0.85 of what is sent |
-    | the receiver says less than 0.75 of what is sent | what it says |
+    | the receiver says, twice, less than 0.75 of what is sent | what it says |
 
     The lowest of them counts.
     """
@@ -155,6 +165,6 @@ def _limit(
         limits.append(base_bps * (1 - loss / 2))
     if queued:
         limits.append(base_bps * QUEUE_STEP)
-    if remb_bps is not None and remb_bps < REMB_DOUBT * sent_bps:
-        limits.append(remb_bps if known_bps is None else min(remb_bps, known_bps))
+    if said_bps is not None:
+        limits.append(said_bps if known_bps is None else min(said_bps, known_bps))
     return min(limits) if limits else None

@@ -122,7 +122,6 @@ class CameraTrack(MediaStreamTrack):
         self._coming: Feed | None = None
         self._last_pts = -1
         self._given_pts = -1
-        self._rate = Rate()
         self.codec = ''
         self.h264 = H264Offer()
         self.dropped = 0
@@ -187,10 +186,6 @@ class CameraTrack(MediaStreamTrack):
     def reported(self, now_s: float) -> None:
         """Take notice that the link's estimate was looked at again."""
         self._on_report(self, now_s)
-
-    def sent_bps(self, now_s: float) -> float:
-        """Return the rate of what was sent lately."""
-        return self._rate.bps(int(now_s * 1e9))
 
     def key_frame_age_s(self, now_s: float) -> float:
         """Return how long ago a key frame was sent."""
@@ -279,7 +274,6 @@ class CameraTrack(MediaStreamTrack):
             self.key_frame_bits = encoded.bits
         self._given = encoded
         self.sent_bits += encoded.bits
-        self._rate.add(encoded.times.encoded, encoded.bits)
         if self.pace is not None:
             self.pace(self._spread(encoded))
         return encoded.packet

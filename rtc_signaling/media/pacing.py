@@ -10,7 +10,7 @@ LARGE = 2.0
 SMALLEST_BYTES = 3600
 # The packets of a large one leave at so many times the link's rate.
 PACE = 2.5
-# In bursts so far apart, in s: an event loop keeps no finer time.
+# In bursts so far apart, in s, or farther: an event loop keeps no finer time.
 BURST_S = 0.005
 # What a packet holds, about.
 PACKET_BYTES = 1200
@@ -43,6 +43,6 @@ def spread(size_bytes: int, rate_bps: float, period_s: float, room: int) -> Spre
     if size_bytes <= max(LARGE * usual_bytes, SMALLEST_BYTES):
         return None
     whole_s = min(size_bytes * 8 / (PACE * rate_bps), (room - 1 + SHARE) * period_s)
-    bursts = max(1, int(whole_s / BURST_S))
-    packets = math.ceil(size_bytes / PACKET_BYTES / bursts)
-    return Spread(packets, BURST_S)
+    count = math.ceil(size_bytes / PACKET_BYTES)
+    packets = math.ceil(count / max(1, int(whole_s / BURST_S)))
+    return Spread(packets, whole_s * packets / count)
