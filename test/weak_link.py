@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -67,10 +69,6 @@ class WeakLink:
     def limit(self, kbit_s, queue_ms=300):
         """Let so much through, towards the far end; what waits longer is dropped."""
         self._shape('tbf', 'rate', f'{kbit_s}kbit', 'burst', '4000', 'latency', f'{queue_ms}ms')
-
-    def lose(self, percent):
-        """Lose packets at random, towards the far end."""
-        self._shape('netem', 'loss', f'{percent}%', 'delay', '10ms')
 
     def lift(self):
         """Let everything through."""
@@ -189,18 +187,40 @@ async def send(begun_s, settings):
             await driver
 
 
-async def view(port, name, begun_s):
+def watch_packets(receiver, loss):
+    """Lose packets at random, and count those that were sent again for it.
+
+    Args:
+        receiver: Of a viewer that has not joined yet.
+        loss: Which share, 0 to 1.
+    """
+    handle, chance, counts = receiver._handle_rtp_packet, random.Random(7), Counter()
+
+    async def lossy(packet, arrival_time_ms):
+        codec = vars(receiver)['_RTCRtpReceiver__codecs'].get(packet.payload_type)
+        if chance.random() < loss:
+            counts['lost'] += 1
+            return
+        counts['again'] += codec is not None and codec.name.lower() == 'rtx'
+        await handle(packet, arrival_time_ms)
+
+    receiver._handle_rtp_packet = lossy
+    return counts
+
+
+async def view(port, name, begun_s, loss):
     """Watch, and say of each picture when it came, how old it was and how large it is."""
     async with viewing(port, host=NEAR, client_id=name) as viewer:
         # aiortc's receiver goes over what it lost when it has 128 packets behind that, seconds of
         # a small picture; browsers go on at the next key frame.
         vars(viewer.receiver)['_RTCRtpReceiver__jitter_buffer'] = JitterBuffer(64, is_video=True)
+        counts = watch_packets(viewer.receiver, loss)
         await viewer.join()
         while True:
             picture = await viewer.picture()
             index = read_index(picture)
             age_s = None if index is None else time.monotonic() - begun_s - index / RATE_HZ
-            say(age=age_s, width=picture.shape[1])
+            say(age=age_s, width=picture.shape[1], lost=counts['lost'], again=counts['again'])
 
 
 def main():
@@ -209,8 +229,8 @@ def main():
         begun_s, settings = arguments
         asyncio.run(send(float(begun_s), json.loads(settings)))
     else:
-        port, name, begun_s = arguments
-        asyncio.run(view(int(port), name, float(begun_s)))
+        port, name, begun_s, loss = arguments
+        asyncio.run(view(int(port), name, float(begun_s), float(loss)))
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 from itertools import pairwise
+from statistics import median
 
 import pytest
 from fakes import until
@@ -13,8 +14,8 @@ from weak_link import Program, WeakLink
 
 # The operator's bitrate is three times of what the thin link carries.
 SETTINGS = {'bitrate_bps': 1_500_000}
-# A frame period: neither clocks nor event loops are finer on a busy machine.
-PERIOD_S = 1 / 30
+# As fine as event loops are, and what a busy machine may add now and then.
+FINE_S, BUSY_S = 0.005, 0.15
 # Three programs start.
 START_S = 20.0
 FRESH_S = 0.6
@@ -49,7 +50,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged(link, **settings):
+async def staged(link, far_loss=0.0, **settings):
     """Run a sender and two viewers; yields when both have pictures."""
     async with contextlib.AsyncExitStack() as stack:
         begun = str(time.monotonic())
@@ -62,8 +63,8 @@ async def staged(link, **settings):
         sender = await program(link.near, 'send', begun, json.dumps(SETTINGS | settings))
         port = str((await until(lambda: sender.now, 'the sender', START_S))['port'])
         near, far = [
-            await program(namespace, 'view', port, name, begun)
-            for namespace, name in ((link.near, 'near'), (link.far, 'far'))
+            await program(namespace, 'view', port, name, begun, str(loss))
+            for namespace, name, loss in ((link.near, 'near', 0.0), (link.far, 'far', far_loss))
         ]
         await until(lambda: near.now and far.now, 'pictures', START_S)
         stage = Stage(link, sender, near, far)
@@ -117,9 +118,29 @@ async def test_a_thin_link_gets_smaller_pictures_and_comes_back_and_nobody_else_
         )
         assert p95(ages(thin)) < 1.5
         assert longest_gap_s(thin) < 2.0
-        assert p95(ages(during)) < 1.1 * p95(ages(before)) + PERIOD_S
+        assert median(ages(during)) < 1.1 * median(ages(before)) + FINE_S
+        # What else the machine does shows here.
+        assert p95(ages(during)) < 1.1 * p95(ages(before)) + BUSY_S
         assert longest_gap_s(during) < 1.0
         assert all(line['width'] == 640 for line in during)
         await until(lambda: stage.layer == 'full', 'the whole', 30.0)
         await until(lambda: stage.far.now['width'] == 640, 'whole pictures', 15.0)
         await until(lambda: stage.sender.now['encodes']['half']['viewers'] == 0, 'no smaller ones')
+
+
+async def test_what_a_lossy_link_loses_is_sent_again_to_that_viewer_alone(link):
+    async with staged(link, far_loss=0.05) as stage:
+        await pictures(stage.near, 30)
+        begun_s = time.monotonic()
+        await pictures(stage.far, 150)
+        far = between(stage.far.said, begun_s, time.monotonic())
+        near = between(stage.near.said, begun_s, time.monotonic())
+        print(f'lossy: {stage.far.now}, p95 {p95(ages(far)):.3f} s; other: {stage.near.now}')
+        assert stage.far.now['lost'] > 20
+        assert stage.far.now['again'] > 0.5 * stage.far.now['lost']
+        # A busy machine may lose packets too.
+        assert stage.near.now['again'] < 0.1 * stage.far.now['again']
+        assert stage.layer == 'full'
+        assert all(line['width'] == 640 for line in (*far, *near))
+        assert longest_gap_s(far) < 2.0
+        assert longest_gap_s(near) < 1.0
