@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aioice.ice
+import aiortc.clock
 from aioice.ice import get_host_addresses
 from aiortc import RTCRtpReceiver, RTCRtpSender, RTCSctpTransport
 from aiortc.rtp import (
@@ -37,6 +38,8 @@ LOOPBACK = '127.0.0.1'
 MAX_UNREAD_BYTES = 64 * 1024
 MAX_GAPS = 64
 MAX_STREAMS = 16
+# From the epoch of NTP, 1900, to that of Unix (RFC 868).
+_NTP_EPOCH_S = 2_208_988_800
 # Where aiortc keeps the timestamp of the last packet of an RTCRtpSender.
 _LAST_TIMESTAMP = '_RTCRtpSender__rtp_timestamp'
 # Where it keeps of its last sender report the time as RTCP has it and as time.time() has it, and
@@ -87,6 +90,28 @@ def chosen_candidates(receiver: RTCRtpReceiver) -> tuple[Any, Any] | None:
     connection = receiver.transport.transport._connection
     pair = connection._nominated.get(1)
     return None if pair is None else (pair.local_candidate, pair.remote_candidate)
+
+
+def ntp_time(time_ns: int) -> int:
+    """Return a time of the wall clock as an NTP timestamp (RFC 5905 section 6).
+
+    Args:
+        time_ns: Since the epoch of Unix, in ns.
+
+    Returns:
+        Seconds since 1900 in the upper 32 bits, their fraction in the lower.
+    """
+    seconds, rest_ns = divmod(time_ns, 10**9)
+    return (seconds + _NTP_EPOCH_S) << 32 | (rest_ns << 32) // 10**9
+
+
+def quicken_clock() -> None:
+    """Have aiortc read the clock in a quarter of the time, in this whole process.
+
+    It reads it twice for each packet, by way of datetime and timedelta, which takes a seventh of
+    all that a packet costs.
+    """
+    aiortc.clock.current_ntp_time = lambda: ntp_time(time.time_ns())
 
 
 @dataclass(slots=True)

@@ -116,6 +116,10 @@ class Estimate:
         if self.bps is not None:
             self.bps = max(self.bps, bps)
 
+    def forget(self) -> None:
+        """Know nothing of the link any more, as before anything showed a limit."""
+        self.bps = None
+
     def settle(self) -> None:
         """Learn nothing of the next report: it tells of the time before less was sent."""
         self._settling = True

@@ -53,6 +53,10 @@ class Link:
         """Take it that each stream can have more, in order to try whether that is so."""
         self._estimate.assume(share_bps * max(1, len(self.streams)))
 
+    def forget(self) -> None:
+        """Know nothing of the link any more."""
+        self._estimate.forget()
+
     def settle(self) -> None:
         """Learn nothing of the next report: it tells of the time before less was sent."""
         self._estimate.settle()

@@ -15,7 +15,7 @@ BURST_S = 0.005
 # What a packet holds, about.
 PACKET_BYTES = 1200
 # Part of the time to the next picture that may be used.
-SHARE = 0.8
+SHARE = 0.6
 
 
 class Spread(NamedTuple):

@@ -248,6 +248,9 @@ class Camera:
         """Bring a viewer to the layer that its link carries, after its receiver report."""
         move = self._adaptation.look(track, now_s)
         feed = self._feed_for(track) if move else None
+        if move < 0 and feed is self._passed_on:
+            # What it takes is the choice of the camera: that is tried, whatever was carried before.
+            track.link.forget()
         if feed is not None:
             track.key_frames_only = self._adaptation.layer(track).key_frames_only
             track.change_to(feed, at_once=move > 0)

@@ -157,6 +157,13 @@ def test_a_try_takes_it_that_more_can_be_sent_and_the_next_report_says():
     assert sending.estimate.bps == pytest.approx(200_000)
 
 
+def test_what_was_known_can_be_forgotten():
+    sending = Sending()
+    sending.report(0.5)
+    sending.estimate.forget()
+    assert sending.estimate.bps is None
+
+
 READINGS = st.builds(
     Reading,
     st.floats(0, 1),
