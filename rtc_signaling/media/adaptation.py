@@ -31,24 +31,30 @@ class Adaptation:
     Args:
         feeds: The encodes that there may be, by codec and the name of the layer.
         first_hold_s: How long a viewer keeps up before it tries the next better layer, in s.
-
-    Attributes:
-        mode: The operator's `adaptation`; to be set before the first viewer.
-        bitrate_bps: The operator's bitrate.
     """
 
     def __init__(
         self, feeds: Mapping[tuple[str, str], Feed], first_hold_s: float = FIRST_HOLD_S
     ) -> None:
-        self.mode = LAYERED
-        self.bitrate_bps = 0
+        self._mode = LAYERED
+        self._bitrate_bps = 0
         self._first_hold_s = first_hold_s
         self._feeds = feeds
         self._climbers: dict[CameraTrack, Climber] = {}
 
+    def configure(self, mode: str, bitrate_bps: int) -> None:
+        """Take up the operator's `adaptation`, before the first viewer, and `bitrate`; any thread.
+
+        An encode that has all of its bitrate has so of the new one at once.
+        """
+        self._mode = mode
+        self._bitrate_bps = bitrate_bps
+        for feed in self._feeds.values():
+            feed.most_bps = int(feed.layer.most * bitrate_bps)
+
     @property
     def _ladder(self) -> tuple[Layer, ...]:
-        return LADDERS[self.mode]
+        return LADDERS[self._mode]
 
     def forget(self, track: CameraTrack) -> None:
         """Forget a viewer that is gone."""
@@ -88,8 +94,8 @@ class Adaptation:
         layer = self.layer(track)
         stills = layer.key_frames_only
         taken_bps = track.key_frame_bits / STILLS_PERIOD_S if stills else current.taken_bps
-        target_bps = None if stills else current.target_bps
-        enough = enough_bps(layer, self.bitrate_bps, target_bps, taken_bps)
+        target_bps = None if stills else current.allowed_bps or None
+        enough = enough_bps(layer, self._bitrate_bps, target_bps, taken_bps)
         move = climber.look(now_s, track.link.share_bps, taken_bps, enough, len(self._ladder))
         if move > 0:
             track.link.settle()
@@ -106,7 +112,8 @@ class Adaptation:
             if feed is None or layer.key_frames_only:
                 continue
             shares = [t.link.share_bps for t in feed.tracks if self.layer(t) is layer]
-            feed.target_bps = wanted_bps(layer, self.bitrate_bps, feed.target_bps, shares)
+            wish_bps = wanted_bps(layer, self._bitrate_bps, feed.allowed_bps, shares)
+            feed.target_bps = None if wish_bps >= feed.most_bps else wish_bps
 
     def _moved(self, track: CameraTrack, move: int) -> None:
         layer = self.layer(track)
@@ -118,13 +125,13 @@ class Adaptation:
         if move < 0 and share_bps is not None:
             # It tries: what others get of that encode, else what it begins with. If the link does
             # not carry it, the next reports say so.
-            alone_bps = max(layer.least * self.bitrate_bps, share_bps * HEADROOM)
-            goal_bps = feed.bitrate_bps(self.bitrate_bps) if others else alone_bps
-            track.link.assume(min(goal_bps, layer.most * self.bitrate_bps) / HEADROOM)
+            alone_bps = max(layer.least * self._bitrate_bps, share_bps * HEADROOM)
+            goal_bps = feed.allowed_bps if others else alone_bps
+            track.link.assume(min(goal_bps, layer.most * self._bitrate_bps) / HEADROOM)
         if not others and not layer.key_frames_only:
             # It begins with what its first viewer can take.
             shares = [track.link.share_bps]
-            feed.target_bps = wanted_bps(layer, self.bitrate_bps, None, shares)
+            feed.target_bps = wanted_bps(layer, self._bitrate_bps, None, shares)
         logger.info(
             'a viewer %s the layer %s: its link carries %s kbit/s',
             'goes to' if move > 0 else 'tries', layer.name,

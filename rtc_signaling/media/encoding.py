@@ -316,7 +316,7 @@ class Encoding:
             None if it could not be opened a moment ago.
         """
         now_s = time.monotonic()
-        name, bitrate_bps = feed.name, feed.bitrate_bps(settings.bitrate_bps)
+        name, bitrate_bps = feed.name, feed.allowed_bps
         height, width = i420.shape[0] * 2 // 3, i420.shape[1]
         encoder = self._running.get(name)
         if encoder is not None and (encoder.width, encoder.height) == (width, height):

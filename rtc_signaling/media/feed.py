@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -310,8 +311,9 @@ class Feed:
         layer: Which of the codec's encodes it is.
 
     Attributes:
-        target_bps: The bitrate that its encoder has; None for all of the operator's. Written in
-            the loop, read in the encoder thread.
+        most_bps: The bitrate that its encoder has at most; 0 where it has none of ours.
+        target_bps: What it has for now, None for the most. Written in the loop, read in the
+            encoder thread.
         tracks: Who takes them; touched in the loop alone. The encoder thread looks whether there
             is anybody.
         encoder: FFmpeg's name of the encoder that made the last packet; '' if none did.
@@ -323,6 +325,7 @@ class Feed:
         self.room = room
         self.layer = layer
         self.name = codec if layer is FULL else f'{codec} {layer.name}'
+        self.most_bps = 0
         self.target_bps: int | None = None
         self._pacer = Pacer(layer.max_fps)
         self._rate = Rate()
@@ -339,24 +342,23 @@ class Feed:
         return bool(self.tracks)
 
     @property
+    def allowed_bps(self) -> int:
+        """The bitrate that its encoder has, 0 where it has none of ours."""
+        return self.most_bps if self.target_bps is None else min(self.target_bps, self.most_bps)
+
+    @property
     def taken_bps(self) -> float:
         """What a viewer of it takes by now, in bit/s; in the loop."""
-        made_bps = self._rate.bps(self._rate_ns)
-        return made_bps if self.target_bps is None else min(self.target_bps, made_bps)
+        return min(self._rate.bps(self._rate_ns), self.allowed_bps or math.inf)
 
     @property
     def pace_bps(self) -> float:
         """What its pictures are usually sent with, in bit/s; in the loop."""
-        return self._rate.bps(self._rate_ns) if self.target_bps is None else self.target_bps
+        return self.allowed_bps or self._rate.bps(self._rate_ns)
 
     def admits(self, arrival_ns: int) -> bool:
         """Tell the encoder thread whether the image that came at `arrival_ns` is one for it."""
         return self._pacer.admits(arrival_ns)
-
-    def bitrate_bps(self, whole_bps: int) -> int:
-        """Return its encoder's bitrate, of the operator's; any thread."""
-        most_bps = int(whole_bps * self.layer.most)
-        return most_bps if self.target_bps is None else min(self.target_bps, most_bps)
 
     def ask(self, at_s: float) -> None:
         """Ask for a key frame, at the time `at_s` of the monotonic clock or soon after it."""

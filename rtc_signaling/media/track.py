@@ -97,6 +97,7 @@ class Camera:
         )  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         self._meter = PictureMeter()
+        self.configure(EncodingSettings())
 
     @property
     def pacer(self) -> Pacer:
@@ -148,7 +149,7 @@ class Camera:
                 key_frames=feed.key_frames,
                 encode_s=self._meter.encode_s(feed.name),
                 layer=feed.layer.name,
-                bitrate_bps=feed.target_bps,
+                bitrate_bps=feed.allowed_bps or None,
             )
             for feed in self._all_feeds
             if feed.encoder
@@ -176,8 +177,7 @@ class Camera:
     def configure(self, settings: EncodingSettings) -> None:
         """Take up other settings; any thread. The bitrate and the interval change at once."""
         self._encoding.settings = settings
-        self._adaptation.mode = settings.adaptation
-        self._adaptation.bitrate_bps = settings.bitrate_bps
+        self._adaptation.configure(settings.adaptation, settings.bitrate_bps)
 
     def put(self, image: Any, stamp_ns: int, age_s: float | None = None) -> None:
         """Leave an image; called on the executor's thread. It must not be changed any more.
@@ -249,7 +249,7 @@ class Camera:
         move = self._adaptation.look(track, now_s)
         feed = self._feed_for(track) if move else None
         if move < 0 and feed is self._passed_on:
-            # What it takes is the choice of the camera: that is tried, whatever was carried before.
+            # What it takes is the choice of the camera: that is tried, whatever was known.
             track.link.forget()
         if feed is not None:
             track.key_frames_only = self._adaptation.layer(track).key_frames_only

@@ -57,7 +57,7 @@ class World:
         due = feed.key_frame_due(self.now_s, 0.0)
         if due:
             feed.key_frame_made(self.now_s)
-        bps = feed.bitrate_bps(BITRATE)
+        bps = feed.allowed_bps
         packet = av.Packet(bytes(int(bps * FRAME_S / 8)))
         packet.pts = self.pts
         at_ns = int(self.now_s * 1e9)
@@ -123,8 +123,8 @@ async def test_who_cannot_keep_up_goes_down_as_far_as_it_has_to_and_the_others_n
     async with watching(world, None, 600_000, 150_000) as (good, thin, thinner):
         await world.run(12)
         assert [v.layer for v in (good, thin, thinner)] == ['full', 'half', 'fewer']
-        assert world.feed('full').target_bps == BITRATE
-        assert 300_000 < world.feed('half').target_bps < 1.15 * 600_000
+        assert world.feed('full').allowed_bps == BITRATE
+        assert 300_000 < world.feed('half').allowed_bps < 1.15 * 600_000
         assert len(good.got) >= 118
         assert good.track.dropped == 0
 
@@ -174,10 +174,10 @@ async def test_alone_it_gets_fewer_bits_of_the_whole_picture_first(world):
     async with watching(world, 1_300_000) as (viewer,):
         await world.run(20)
         assert viewer.layer == 'full'
-        assert 900_000 < world.feed('full').target_bps < 1.15 * 1_300_000
+        assert 900_000 < world.feed('full').allowed_bps < 1.15 * 1_300_000
         viewer.carries_bps = None
         await world.run(15)
-        assert world.feed('full').target_bps == BITRATE
+        assert world.feed('full').allowed_bps == BITRATE
 
 
 async def test_alone_it_comes_back_gently(world):
@@ -188,9 +188,9 @@ async def test_alone_it_comes_back_gently(world):
         while viewer.layer == 'half':
             await world.run(1)
         # It begins with the least of the whole picture, and not with all of it.
-        assert world.feed('full').bitrate_bps(BITRATE) < 0.6 * BITRATE
+        assert world.feed('full').allowed_bps < 0.6 * BITRATE
         await world.run(15)
-        assert world.feed('full').target_bps == BITRATE
+        assert world.feed('full').allowed_bps == BITRATE
 
 
 async def test_a_better_served_viewer_that_comes_gets_all_of_the_bitrate(world):
@@ -198,7 +198,7 @@ async def test_a_better_served_viewer_that_comes_gets_all_of_the_bitrate(world):
         await world.run(10)
         second = world.watch()
         await world.run(6)
-        assert world.feed('full').target_bps == BITRATE
+        assert world.feed('full').allowed_bps == BITRATE
         assert first.layer == 'half'
         assert second.layer == 'full'
 
@@ -213,7 +213,7 @@ async def test_with_one_encode_for_all_who_cannot_keep_up_gets_stills(monkeypatc
         await world.run(4)
         assert len(thin.got) - before <= 1 + 4 / STILLS_PERIOD_S
         assert not world.feed('half').wanted
-        assert world.feed('full').target_bps == BITRATE
+        assert world.feed('full').allowed_bps == BITRATE
         thin.carries_bps = None
         await world.run(30)
         assert thin.layer == 'full'
@@ -229,4 +229,4 @@ async def test_with_one_encode_for_all_it_follows_the_best_served_all_the_way(mo
     async with watching(world, 300_000, 200_000) as (better, _):
         await world.run(15)
         assert better.layer == 'full'
-        assert 200_000 < world.feed('full').target_bps < 1.15 * 300_000
+        assert 200_000 < world.feed('full').allowed_bps < 1.15 * 300_000
