@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import random
@@ -223,11 +224,56 @@ async def view(port, name, begun_s, loss):
             say(age=age_s, width=picture.shape[1], lost=counts['lost'], again=counts['again'])
 
 
+# Tell of each picture that is presented: the time, what is drawn into it, and its width.
+_TELL = """
+async ([width, height]) => {
+  const video = document.getElementById('video');
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  const side = Math.min(Math.floor(width / 8), Math.floor(height / 4));
+  const place = (bit) => side + Math.floor((width - 2 * side) * bit / 16);
+  const onPicture = (at, { width: wide }) => {
+    video.requestVideoFrameCallback(onPicture);
+    context.drawImage(video, 0, 0, width, height);
+    let drawn = 0;
+    for (let bit = 0; bit < 16; bit += 1) {
+      const [x, y] = [Math.round((place(bit) + place(bit + 1)) / 2), Math.round(side / 2)];
+      drawn = drawn * 2 + (context.getImageData(x, y, 1, 1).data[0] >= 128 ? 1 : 0);
+    }
+    window.tellPicture(performance.timeOrigin + at, drawn, wide);
+  };
+  video.requestVideoFrameCallback(onPicture);
+}
+"""
+
+
+def browse(port, begun_s):
+    """Watch with Chromium; it says the same as `view`."""
+    sys.path.append(os.path.join(os.path.dirname(__file__), 'browser'))
+    viewer = importlib.import_module('viewer')
+    wall_s = time.time() - time.monotonic()
+
+    def tell(shown_ms, index, width):
+        at_s = shown_ms / 1000 - wall_s
+        say(age=at_s - begun_s - index / RATE_HZ, width=width)
+
+    with viewer.running_chromium() as chromium:
+        opened = viewer.Viewer(chromium, f'http://{NEAR}:{port}/')
+        opened.page.expose_function('tellPicture', tell)
+        opened.wait_for_state('live', 20.0)
+        opened.page.evaluate(_TELL, list(SIZE))
+        while True:
+            opened.page.wait_for_timeout(1000)
+
+
 def main():
     what, *arguments = sys.argv[1:]
     if what == 'send':
         begun_s, settings = arguments
         asyncio.run(send(float(begun_s), json.loads(settings)))
+    elif what == 'browse':
+        port, _, begun_s, _ = arguments
+        browse(int(port), float(begun_s))
     else:
         port, name, begun_s, loss = arguments
         asyncio.run(view(int(port), name, float(begun_s), float(loss)))

@@ -200,6 +200,7 @@ class RoundTrips:
     def __init__(self, sender: RTCRtpSender) -> None:
         self._sender = sender
         self._sent_s: dict[int, float] = {}
+        self._last = -1
 
     def look(self) -> None:
         """Note the last sender report."""
@@ -213,8 +214,10 @@ class RoundTrips:
     def of(self, report: RtcpReceiverInfo) -> float | None:
         """Return the round trip that a receiver report is the end of, in s; None if unknown."""
         sent_s = self._sent_s.get(report.lsr)
-        if sent_s is None or not report.dlsr:
+        # Some receivers report more often than the sender: each round trip is one.
+        if sent_s is None or not report.dlsr or report.lsr == self._last:
             return None
+        self._last = report.lsr
         # By time.time(), as aiortc: if that was set meanwhile, this is nonsense.
         rtt_s = time.time() - sent_s - report.dlsr / 65536
         return rtt_s if 0.0 <= rtt_s < LONGEST_ROUND_TRIP_S else None

@@ -98,7 +98,7 @@ class Adaptation:
         enough = enough_bps(layer, self._bitrate_bps, target_bps, taken_bps)
         move = climber.look(now_s, track.link.share_bps, taken_bps, enough, len(self._ladder))
         if move > 0:
-            track.link.settle()
+            track.link.settle(now_s)
         if move:
             self._moved(track, move)
         elif stills and track.key_frame_age_s(now_s) >= self._stills_period_s(track):

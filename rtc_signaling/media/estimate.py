@@ -2,12 +2,13 @@
 
 A link that is full shows it in three ways, of which one is enough, as not every receiver or link
 shows each: packets are lost, what is sent waits longer and longer on the way (round trips grow),
-or the receiver says by itself what it can get (REMB). As long as none of them was seen, nothing is
-known of the link, and nothing is held back.
+or there is a little of both, and the receiver says by itself that it gets too little (REMB). As
+long as none of them was seen, nothing is known of the link, and nothing is held back.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -24,19 +25,27 @@ FULL_QUEUE_S = 0.3
 SHORT_QUEUE_S = 0.1
 # What is taken off then, at each report, until the queue has become shorter.
 QUEUE_STEP = 0.85
-# Noise in the arrival times makes a receiver say 0.85 times what arrives, and a busy machine now
-# and then less. Only what is below this share of what is sent, twice, tells of a full link.
+# What a receiver says it can get grows from what it got, by 8 % a second: after more is sent it is
+# too low for a while. Noise in the arrival times makes it 0.85 times what arrives, and a busy
+# machine now and then less. So it counts where it is below this share of what is sent, and packets
+# are lost or wait, too.
 REMB_DOUBT = 0.75
+# While a link is full it falls below what the link carries. No more than so many times at once.
+REMB_STEP = 3.0
 # Without a sign of a full link: growth per second, and near to where the link was last full.
 GROWTH = 1.15
 SLOW_GROWTH = 1.03
 NEAR = 0.2
 # What was never sent proves nothing: up to this many times of what is sent an estimate grows.
-PROVEN = 1.5
+PROVEN = 1.8
 # For the lowest round trip so many reports count (about half a minute): routes change.
 ROUND_TRIPS = 32
-# Reports that come sooner than this, in s, of several streams of a viewer, are one.
-SHORTEST_S = 0.4
+# So long after less is sent, in s, reports still tell of the time before.
+SETTLED_S = 1.5
+# Reports that come sooner than this, in s, of several streams or of few packets, are one.
+SHORTEST_S = 0.7
+# Over so long it is known what was sent, in s.
+WINDOW_S = 2.0
 # Below this, in bit/s, nothing is learnt: a still picture's packets are too few.
 LEAST_BPS = 20_000.0
 
@@ -68,48 +77,76 @@ class Estimate:
         self.rtt_s: float | None = None
         self._was_full_bps: float | None = None
         self._round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)
-        self._last_s: float | None = None
-        self._sent_bits = 0.0
-        self._worst_loss = 0.0
-        self._settling = False
-        self._low_remb = False
+        self._sent: deque[tuple[float, float]] = deque()
+        self._reported_bits = 0.0
+        self._lost_bits = 0.0
+        self._said_bps: float | None = None
+        self._settled_s = -math.inf
 
-    def report(self, now_s: float, reading: Reading, sent_bits: float) -> bool:
+    def report(
+        self, now_s: float, reading: Reading, sent_bits: float, reported_bits: float
+    ) -> bool:
         """Take a receiver report.
 
         Args:
             now_s: A monotonic clock.
             reading: What it says.
             sent_bits: Bits of video that were sent to the viewer, since the start.
+            reported_bits: Those that the report is of: of one stream, since its report before.
 
         Returns:
-            Whether it was taken: of the first one, and of those that follow at once, nothing can
-            be learnt yet.
+            Whether the estimate was looked at again: not at the first one, nor at those that come
+            soon after one; they count at the next.
         """
-        self._worst_loss = max(self._worst_loss, reading.loss)
+        self._reported_bits += reported_bits
+        self._lost_bits += reading.loss * reported_bits
         if reading.rtt_s is not None:
             self.rtt_s = reading.rtt_s
-        if self._last_s is None:
-            self._last_s, self._sent_bits, self._worst_loss = now_s, sent_bits, 0.0
+            self._round_trips.append(reading.rtt_s)
+        if reading.remb_bps is not None:
+            self._said_bps = reading.remb_bps
+        if self._sent and now_s - self._sent[-1][0] < SHORTEST_S:
             return False
-        step_s = now_s - self._last_s
-        if step_s < SHORTEST_S:
+        first = not self._sent
+        step_s, sent_bps = self._sent_rate(now_s, sent_bits)
+        loss = self._lost_bits / self._reported_bits if self._reported_bits else 0.0
+        said_bps, self._said_bps = self._said_bps, None
+        self._lost_bits = self._reported_bits = 0.0
+        if first:
             return False
-        sent_bps = (sent_bits - self._sent_bits) / step_s
-        loss, self._worst_loss = self._worst_loss, 0.0
-        self._last_s, self._sent_bits = now_s, sent_bits
-        queued = self._queued(reading.rtt_s, loss)
-        said_bps = self._said(reading.remb_bps, sent_bps)
-        settling, self._settling = self._settling, False
-        if sent_bps < LEAST_BPS or settling:
-            return True
-        limit = _limit(loss, queued, said_bps, sent_bps, self.bps)
+        if now_s < self._settled_s:
+            self._sent.clear()
+            self._sent.append((now_s, sent_bits))
+        elif sent_bps >= LEAST_BPS:
+            self._learn(step_s, sent_bps, loss, said_bps)
+        return True
+
+    def _sent_rate(self, now_s: float, sent_bits: float) -> tuple[float, float]:
+        """Return the time since the last look, and what was sent a second: over some, or in it.
+
+        The larger one: a sender that stood still for a moment has not learnt that a link is thin.
+        """
+        rates = [
+            (sent_bits - bits) / (now_s - at_s)
+            for at_s, bits in (self._sent[0], self._sent[-1])
+        ] if self._sent else [0.0]  # fmt: skip
+        step_s = now_s - self._sent[-1][0] if self._sent else 0.0
+        self._sent.append((now_s, sent_bits))
+        while len(self._sent) > 1 and now_s - self._sent[1][0] >= WINDOW_S:
+            self._sent.popleft()
+        return step_s, max(rates)
+
+    def _learn(self, step_s: float, sent_bps: float, loss: float, said_bps: float | None) -> None:
+        queue_s = self._queue_s()
+        lossy = loss >= CLEAN_LOSS
+        queued = queue_s > (SHORT_QUEUE_S if lossy else FULL_QUEUE_S)
+        troubled = lossy or queue_s > SHORT_QUEUE_S
+        limit = _limit(loss, queued, said_bps if troubled else None, sent_bps, self.bps)
         if limit is not None:
             self.bps = max(limit, LEAST_BPS)
             self._was_full_bps = max(self.bps, sent_bps * (1 - loss))
-        elif self.bps is not None and loss < CLEAN_LOSS:
+        elif self.bps is not None and not lossy:
             self.bps = self._grown(self.bps, step_s, sent_bps)
-        return True
 
     def assume(self, bps: float) -> None:
         """Take it that the link carries more, in order to try whether it does."""
@@ -120,25 +157,15 @@ class Estimate:
         """Know nothing of the link any more, as before anything showed a limit."""
         self.bps = None
 
-    def settle(self) -> None:
-        """Learn nothing of the next report: it tells of the time before less was sent."""
-        self._settling = True
+    def settle(self, now_s: float) -> None:
+        """Learn nothing of the next reports: they tell of the time before less was sent."""
+        self._settled_s = now_s + SETTLED_S
 
-    def _queued(self, rtt_s: float | None, loss: float) -> bool:
-        """Tell whether packets wait on the way: in two reports, one may be late by chance."""
-        if rtt_s is None:
-            return False
-        before_s = self._round_trips[-1] if self._round_trips else rtt_s
-        self._round_trips.append(rtt_s)
-        queue_s = SHORT_QUEUE_S if loss >= CLEAN_LOSS else FULL_QUEUE_S
-        return min(rtt_s, before_s) - min(self._round_trips) > queue_s
-
-    def _said(self, remb_bps: float | None, sent_bps: float) -> float | None:
-        """Return what the receiver says it can get, if it has said twice that it is too little."""
-        if remb_bps is None:
-            return None
-        low, self._low_remb = self._low_remb, remb_bps < REMB_DOUBT * sent_bps
-        return remb_bps if low and self._low_remb else None
+    def _queue_s(self) -> float:
+        """Return how long packets wait on the way, in two round trips: one may be by chance."""
+        if len(self._round_trips) < 2:
+            return 0.0
+        return min(self._round_trips[-1], self._round_trips[-2]) - min(self._round_trips)
 
     def _grown(self, bps: float, step_s: float, sent_bps: float) -> float:
         full_bps = self._was_full_bps
@@ -157,7 +184,7 @@ def _limit(
     | more than 30 % are lost | what arrives |
     | more than 10 % are lost | what is sent, less half of the share that is lost (as in GCC) |
     | packets wait on the way | 0.85 of what is sent |
-    | the receiver says, twice, less than 0.75 of what is sent | what it says |
+    | the receiver says less than 0.75 of what is sent | what it says, a third of that at least |
 
     The lowest of them counts.
     """
@@ -169,6 +196,7 @@ def _limit(
         limits.append(base_bps * (1 - loss / 2))
     if queued:
         limits.append(base_bps * QUEUE_STEP)
-    if said_bps is not None:
+    if said_bps is not None and said_bps < REMB_DOUBT * sent_bps:
+        said_bps = max(said_bps, sent_bps / REMB_STEP)
         limits.append(said_bps if known_bps is None else min(said_bps, known_bps))
     return min(limits) if limits else None

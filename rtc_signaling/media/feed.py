@@ -182,7 +182,7 @@ class CameraTrack(MediaStreamTrack):
 
     def take_report(self, reading: Reading) -> None:
         """Take a receiver report of its viewer; in the loop."""
-        self.link.take(time.monotonic(), reading)
+        self.link.take(time.monotonic(), reading, self)
 
     def reported(self, now_s: float) -> None:
         """Take notice that the link's estimate was looked at again."""

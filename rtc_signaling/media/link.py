@@ -32,6 +32,7 @@ class Link:
         self._estimate = Estimate()
         # Of streams that have ended.
         self._sent_bits = 0
+        self._reported_bits: dict[int, int] = {}
 
     @property
     def bps(self) -> float | None:
@@ -57,19 +58,22 @@ class Link:
         """Know nothing of the link any more."""
         self._estimate.forget()
 
-    def settle(self) -> None:
-        """Learn nothing of the next report: it tells of the time before less was sent."""
-        self._estimate.settle()
+    def settle(self, now_s: float) -> None:
+        """Learn nothing of the next reports: they tell of the time before less was sent."""
+        self._estimate.settle(now_s)
 
-    def take(self, now_s: float, reading: Reading) -> None:
-        """Take a receiver report, of any of the streams, and tell all of them."""
-        sent_bits = self._sent_bits + sum(stream.sent_bits for stream in self.streams)
-        if self._estimate.report(now_s, reading, sent_bits):
-            for stream in tuple(self.streams):
-                stream.reported(now_s)
+    def take(self, now_s: float, reading: Reading, stream: Stream) -> None:
+        """Take a receiver report of one of the streams, and tell all of them."""
+        sent_bits = self._sent_bits + sum(other.sent_bits for other in self.streams)
+        reported_bits = stream.sent_bits - self._reported_bits.get(id(stream), 0)
+        self._reported_bits[id(stream)] = stream.sent_bits
+        if self._estimate.report(now_s, reading, sent_bits, reported_bits):
+            for other in tuple(self.streams):
+                other.reported(now_s)
 
     def leave(self, stream: Stream) -> None:
         """Take away a stream that has ended."""
         if stream in self.streams:
             self.streams.remove(stream)
             self._sent_bits += stream.sent_bits
+            self._reported_bits.pop(id(stream), None)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
-from itertools import pairwise
 from statistics import median
 
 import pytest
 from fakes import until
-from weak_link import Program, WeakLink
+from weak_link import WeakLink
+from weak_link_stage import ages, between, longest_gap_s, p95, pictures, staged
 
-# The operator's bitrate is three times of what the thin link carries.
-SETTINGS = {'bitrate_bps': 1_500_000}
 # As fine as event loops are, and what a busy machine may add now and then.
 FINE_S, BUSY_S = 0.005, 0.15
-# Three programs start.
-START_S = 20.0
 FRESH_S = 0.6
 
 
@@ -29,69 +23,6 @@ def link():
         pytest.skip(f'no network namespaces here: {error}')
     yield result
     result.close()
-
-
-class Stage:
-    """Hold the programs, and what they said."""
-
-    def __init__(self, link, sender, near, far):
-        self.link = link
-        self.sender, self.near, self.far = sender, near, far
-
-    @property
-    def layer(self):
-        """The layer of the viewer at the far end."""
-        return self.sender.now['viewers'].get('far', {}).get('layer')
-
-    def show(self):
-        """Print how everything went, for the report of a test that fails."""
-        for line in self.sender.said[::5]:
-            print(f'{line["time"]:.1f}', line['viewers'], line['encodes'])
-
-
-@contextlib.asynccontextmanager
-async def staged(link, far_loss=0.0, **settings):
-    """Run a sender and two viewers; yields when both have pictures."""
-    async with contextlib.AsyncExitStack() as stack:
-        begun = str(time.monotonic())
-
-        async def program(namespace, *arguments):
-            result = await Program.start(namespace, *arguments)
-            stack.push_async_callback(result.stop)
-            return result
-
-        sender = await program(link.near, 'send', begun, json.dumps(SETTINGS | settings))
-        port = str((await until(lambda: sender.now, 'the sender', START_S))['port'])
-        near, far = [
-            await program(namespace, 'view', port, name, begun, str(loss))
-            for namespace, name, loss in ((link.near, 'near', 0.0), (link.far, 'far', far_loss))
-        ]
-        await until(lambda: near.now and far.now, 'pictures', START_S)
-        stage = Stage(link, sender, near, far)
-        stack.callback(stage.show)
-        yield stage
-
-
-def between(lines, begin_s, end_s):
-    return [line for line in lines if begin_s <= line['time'] < end_s]
-
-
-def ages(lines):
-    return sorted(line['age'] for line in lines if line['age'] is not None)
-
-
-def p95(values):
-    return values[int(len(values) * 0.95)]
-
-
-def longest_gap_s(lines):
-    return max(after['time'] - before['time'] for before, after in pairwise(lines))
-
-
-async def pictures(program, count):
-    """Wait for more pictures of a viewer."""
-    wanted = len(program.said) + count
-    await until(lambda: len(program.said) >= wanted, f'{count} pictures')
 
 
 async def test_a_thin_link_gets_smaller_pictures_and_comes_back_and_nobody_else_notices(link):

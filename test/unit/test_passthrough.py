@@ -274,14 +274,14 @@ async def test_a_viewer_with_a_thin_link_gets_a_smaller_encode_of_it_and_comes_b
         for second in range(3):  # the first report has nothing before it
             await film(camera, pictures[second * 5 : second * 5 + 5], second * 5)
             await thin.shows(second * 5 + 4)
-            link.take(second, Reading(0.9))
+            link.take(second, Reading(0.9), thin.track)
         assert camera.layer(thin.track) == 'half'
         await film(camera, pictures[15:30], 15)
         await until(lambda: thin.indices[-1] > 15, 'smaller pictures')
         assert opened == ['h264']
         link.forget()
         for second in (10, 20):
-            link.take(second, Reading())
+            link.take(second, Reading(), thin.track)
         assert camera.layer(thin.track) == 'full'
         # Whatever it takes: it is tried.
         assert link.bps is None
