@@ -43,9 +43,10 @@ _NTP_EPOCH_S = 2_208_988_800
 # Where aiortc keeps the timestamp of the last packet of an RTCRtpSender.
 _LAST_TIMESTAMP = '_RTCRtpSender__rtp_timestamp'
 # Where it keeps of its last sender report the time as RTCP has it and as time.time() has it, and
-# how many packets it has sent.
+# which and how many packets it has sent.
 _LAST_REPORT = '_RTCRtpSender__lsr'
 _LAST_REPORT_TIME = '_RTCRtpSender__lsr_time'
+_HISTORY = '_RTCRtpSender__rtp_history'
 _PACKET_COUNT = '_RTCRtpSender__packet_count'
 # Sender reports that are remembered: receivers answer some of them late.
 REPORTS_KEPT = 16
@@ -223,7 +224,7 @@ class RoundTrips:
         return rtt_s if 0.0 <= rtt_s < LONGEST_ROUND_TRIP_S else None
 
 
-def limit_resending(sender: RTCRtpSender) -> None:
+class Resending:
     """Keep what is sent again within half of what is sent.
 
     aiortc sends whatever a receiver asks for again (NACK), as often as it asks. On a link that is
@@ -233,19 +234,26 @@ def limit_resending(sender: RTCRtpSender) -> None:
     Args:
         sender: Of the viewer's connection.
     """
-    resend = sender._retransmit
-    tokens, seen = float(RESEND_BURST), 0
 
-    async def limited(sequence_number: int) -> None:
-        nonlocal tokens, seen
-        count = vars(sender)[_PACKET_COUNT]
-        tokens = min(tokens + (count - seen) * RESEND_SHARE, RESEND_BURST)
-        seen = count
-        if tokens >= 1.0:
-            tokens -= 1.0
-            await resend(sequence_number)
+    def __init__(self, sender: RTCRtpSender) -> None:
+        self._sender = sender
+        self._resend = sender._retransmit
+        self._tokens = float(RESEND_BURST)
+        self._seen = 0
+        sender._retransmit = self._retransmit  # type: ignore[method-assign]
 
-    sender._retransmit = limited  # type: ignore[method-assign]
+    def forget(self) -> None:
+        """Send nothing again of what was sent up to now: nobody needs it any more."""
+        vars(self._sender)[_HISTORY].clear()
+
+    async def _retransmit(self, sequence_number: int) -> None:
+        count = vars(self._sender)[_PACKET_COUNT]
+        earned = (count - self._seen) * RESEND_SHARE
+        self._tokens = min(self._tokens + earned, float(RESEND_BURST))
+        self._seen = count
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            await self._resend(sequence_number)
 
 
 _Send = Callable[[bytes], Coroutine[Any, Any, None]]

@@ -144,7 +144,8 @@ class Estimate:
         limit = _limit(loss, queued, said_bps if troubled else None, sent_bps, self.bps)
         if limit is not None:
             self.bps = max(limit, LEAST_BPS)
-            self._was_full_bps = max(self.bps, sent_bps * (1 - loss))
+            # All of these are a little less than what it carries.
+            self._was_full_bps = self.bps / QUEUE_STEP
         elif self.bps is not None and not lossy:
             self.bps = self._grown(self.bps, step_s, sent_bps)
 

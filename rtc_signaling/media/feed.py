@@ -100,6 +100,7 @@ class CameraTrack(MediaStreamTrack):
         key_frames_only: Whether it leaves out all other pictures.
         sent_bits: Bits that were sent, since the start.
         key_frame_bits: Bits of the last key frame that was sent.
+        forget_sent: Called when what was sent up to now need not be sent again.
         pace: Called, before a picture is sent, with how its packets are to be spread.
     """
 
@@ -118,6 +119,7 @@ class CameraTrack(MediaStreamTrack):
         self.key_frames_only = False
         self.sent_bits = 0
         self.key_frame_bits = 0
+        self.forget_sent: Callable[[], None] = lambda: None
         self.pace: Callable[[Spread | None], None] | None = None
         self._on_report = on_report
         self._coming: Feed | None = None
@@ -156,6 +158,8 @@ class CameraTrack(MediaStreamTrack):
         if at_once or feed is self._feed:
             self._leave()
             self._begin(feed)
+            self._next.clear()
+            self.forget_sent()
         else:
             if self._coming is not None:
                 self._coming.tracks.discard(self)

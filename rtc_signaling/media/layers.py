@@ -56,7 +56,7 @@ WEAK_REPORTS = 2
 STRONG = 1.2
 # An encode that makes less than this share of what it may is of a picture in which little moves:
 # then so many times of what it makes are enough.
-DEMANDING = 0.7
+DEMANDING = 0.4
 # How long it has to keep up before it tries, in s. Each try that fails within TRIED_S doubles it.
 FIRST_HOLD_S = 5.0
 LONGEST_HOLD_S = 60.0

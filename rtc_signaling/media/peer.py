@@ -18,7 +18,7 @@ from aiortc import (
 from aiortc.sdp import candidate_from_sdp
 from msgspec import UNSET, UnsetType
 
-from rtc_signaling.media._aiortc import PacketPacer, limit_resending, watch_feedback
+from rtc_signaling.media._aiortc import PacketPacer, Resending, watch_feedback
 from rtc_signaling.media.codecs import negotiated, offered_h264, preferences
 from rtc_signaling.media.link import Link
 from rtc_signaling.media.timing_channel import TimingChannel
@@ -91,7 +91,7 @@ class ViewerPeer:
         self._feedback = watch_feedback(
             transceiver.sender, self._track.request_key_frame, self._track.take_report
         )
-        limit_resending(transceiver.sender)
+        self._track.forget_sent = Resending(transceiver.sender).forget
         self._track.pace = PacketPacer(transceiver.sender).pace
         self._timing = TimingChannel(
             self._connection, transceiver.sender, camera.stamps, now_ns, client_id

@@ -260,7 +260,12 @@ def test_round_trips_are_measured_by_older_sender_reports_too(monkeypatch):
 
 def test_the_names_that_are_read_of_a_sender_are_those_of_aiortc():
     connection = RTCPeerConnection
-    names = {_aiortc._LAST_REPORT, _aiortc._LAST_REPORT_TIME, _aiortc._PACKET_COUNT}
+    names = {
+        _aiortc._LAST_REPORT,
+        _aiortc._LAST_REPORT_TIME,
+        _aiortc._PACKET_COUNT,
+        _aiortc._HISTORY,
+    }
 
     async def read():
         peer = connection(RTCConfiguration(iceServers=[]))
@@ -282,7 +287,7 @@ async def test_what_is_sent_again_stays_within_a_share_of_what_is_sent():
             await resend(sequence_number)
 
         sender._retransmit = counted
-        _aiortc.limit_resending(sender)
+        resending = _aiortc.Resending(sender)
         nack = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=ssrc)
         nack.lost = list(range(200))
         feedback = _aiortc.watch_feedback(sender, lambda: None)
@@ -296,6 +301,10 @@ async def test_what_is_sent_again_stays_within_a_share_of_what_is_sent():
         before = len(again)
         await send(receiver, nack)
         await until(lambda: len(again) > before, 'again, as more was sent')
+        history = vars(sender)['_RTCRtpSender__rtp_history']
+        assert history
+        resending.forget()
+        assert not history
 
 
 class Large(Packets):

@@ -243,8 +243,13 @@ async def test_to_a_lower_encode_it_changes_at_once(clock):
     first = await begun(track)
     old.deliver(picture(1, key_frame=True), 'x')
     assert await first == 1
+    old.deliver(picture(2), 'x')
+    forgotten = []
+    track.forget_sent = lambda: forgotten.append(1)
     track.change_to(new, at_once=True)
     assert (old.wanted, new.wanted) == (False, True)
+    # Nothing more of it goes over the full link, neither what waits nor what was lost.
+    assert forgotten == [1]
     new.deliver(picture(2), 'x')
     new.deliver(picture(3, key_frame=True), 'x')
     assert await received(track) == 3
