@@ -267,6 +267,8 @@ class EncoderFigures:
         viewers: Viewers that its pictures go to.
         key_frames: Key frames that it made.
         encode_s: How long a picture takes, from its conversion to its packet.
+        layer: 'full', or which encode for weak links it is (docs/media.md).
+        bitrate_bps: What it may have, in bit/s; None for all of the operator's, or unknown.
     """
 
     codec: str
@@ -275,6 +277,8 @@ class EncoderFigures:
     viewers: int
     key_frames: int
     encode_s: Quantiles
+    layer: str = 'full'
+    bitrate_bps: int | None = None
 
 
 class PictureMeter:
@@ -328,6 +332,9 @@ class ViewerFigures:
         rtt_s: Round trip to it.
         latency_s: Age of the pictures when it presents them.
         timing_ignored: Messages on its data channels that were none to answer (docs/timing.md).
+        layer: Which encode of the camera it gets (docs/media.md), '' if it gets none yet.
+        estimate_bps: Bits of video per second that its link carries; None as long as nothing shows
+            a limit.
     """
 
     client_id: str
@@ -339,6 +346,8 @@ class ViewerFigures:
     rtt_s: float | None = None
     latency_s: float | None = None
     timing_ignored: int = 0
+    layer: str = ''
+    estimate_bps: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,11 +135,18 @@ class SenderConfig:
     )
     bitrate_bps: int = parameter(
         2_500_000,
-        'Bits per second of the video, in bit/s; each viewer gets the same stream',
+        'Bits per second of the video, in bit/s; a weak link gets less',
         name='bitrate',
         minimum=50_000,
         maximum=100_000_000,
         live=True,
+    )
+    adaptation: str = parameter(
+        'layers',
+        'For viewers with weak links: layers encodes smaller pictures too when one needs them; '
+        'shared has one encode for all, and who cannot keep up gets stills',
+        name='adaptation',
+        choices=('layers', 'shared'),
     )
     key_frame_interval_s: float = parameter(
         0.0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rtc_signaling.image_flow import ImageFlow, judge
 from rtc_signaling.metrics import EncoderFigures, PictureAges, SenderSnapshot, ViewerFigures
 from rtc_signaling.report import Finding, Level, Report, worst
@@ -44,7 +46,8 @@ def status(snapshot: SenderSnapshot, flow: ImageFlow, seen: str, config: SenderC
         ('images_bad', snapshot.images_bad),
         ('pictures_shown', snapshot.pictures_shown),
         ('pictures_dropped', snapshot.pictures_dropped),
-        ('encoders', ', '.join(f'{e.codec} by {e.encoder}' for e in snapshot.encoders)),
+        ('weak_links', _weak_links(snapshot)),
+        ('encoders', ', '.join(f'{_name(e)} by {e.encoder}' for e in snapshot.encoders)),
         ('last_error', snapshot.last_error),
         ('server_url', snapshot.server_url),
     )
@@ -59,6 +62,13 @@ def diagnostics(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig)
         _link(snapshot),
         *(_viewer(figures, config) for figures in snapshot.viewer_figures),
     ]
+
+
+def _weak_links(snapshot: SenderSnapshot) -> str:
+    """Return how many viewers get less than the whole, by layer, in words."""
+    layers = Counter(viewer.layer for viewer in snapshot.viewer_figures)
+    lower = {layer: count for layer, count in layers.items() if layer not in ('', 'full')}
+    return ', '.join(f'{count} {layer}' for layer, count in sorted(lower.items()))
 
 
 def _link_findings(snapshot: SenderSnapshot) -> list[Finding]:
@@ -177,9 +187,16 @@ def _ages(ages: PictureAges) -> tuple[tuple[str, object], ...]:
     )
 
 
+def _name(figures: EncoderFigures) -> str:
+    full = figures.layer == 'full'
+    return figures.codec if full else f'{figures.codec} {figures.layer}'
+
+
 def _encoder_values(figures: EncoderFigures) -> tuple[tuple[str, object], ...]:
-    codec = figures.codec
+    codec = _name(figures).replace(' ', '_')
+    bitrate_bps = figures.bitrate_bps
     return (
+        *(() if bitrate_bps is None else ((f'{codec}_bitrate_bps', bitrate_bps),)),
         (f'{codec}_encoder', figures.encoder),
         (f'{codec}_viewers', figures.viewers),
         (f'{codec}_key_frames', figures.key_frames),
@@ -203,6 +220,9 @@ def _viewer(figures: ViewerFigures, config: SenderConfig) -> Report:
     if figures.latency_s is not None and figures.latency_s > config.warn_latency_s:
         text = f'its pictures are {figures.latency_s:.2f} s old, more than warn.latency'
         findings.append((Level.WARN, text))
+    if figures.layer not in ('', 'full'):
+        text = f'its link is too thin for the whole picture: it gets the layer {figures.layer}'
+        findings.append((Level.WARN, text))
     level, message = worst(findings, 'connected')
     measured = (
         ('latency_ms', None if figures.latency_s is None else figures.latency_s * 1000),
@@ -211,6 +231,8 @@ def _viewer(figures: ViewerFigures, config: SenderConfig) -> Report:
         ('loss', figures.loss),
         ('freezes', figures.freezes),
         ('rtt_ms', None if figures.rtt_s is None else figures.rtt_s * 1000),
+        ('layer', figures.layer or None),
+        ('estimate_bps', figures.estimate_bps),
         ('timing_ignored', figures.timing_ignored or None),
     )
     known = tuple((key, value) for key, value in measured if value is not None)

@@ -81,9 +81,9 @@ class WireClient:
 
 
 @contextlib.asynccontextmanager
-async def wire_client(port, *, path='/', token=None, options=None, **query):
+async def wire_client(port, *, host='127.0.0.1', path='/', token=None, options=None, **query):
     """Connect a WireClient; the welcome is still to be read."""
-    url = f'ws://127.0.0.1:{port}{path}' + (f'?{urlencode(query)}' if query else '')
+    url = f'ws://{host}:{port}{path}' + (f'?{urlencode(query)}' if query else '')
     headers = {} if token is None else {'Authorization': f'Bearer {token}'}
     async with connect(
         url, additional_headers=headers, compression=None, proxy=None, **(options or {})

@@ -20,9 +20,11 @@ from rtc_signaling.media.feed import Encoded, Feed, Times
 from rtc_signaling.media.frames import Pixels
 from rtc_signaling.media.h264 import Sps
 from rtc_signaling.media.h264_stream import AccessUnit, Picture
+from rtc_signaling.media.layers import LAYERED
 from rtc_signaling.media.mailbox import Mailbox
 from rtc_signaling.media.passthrough import CAMERA, Passthrough, packet_of
-from rtc_signaling.media.timing import Pacer, RtpClock, usual_rate
+from rtc_signaling.media.scaling import halved
+from rtc_signaling.media.timing import USUAL_RATES, Pacer, RtpClock, usual_rate
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class EncodingSettings:
     preset: str = ''
     bitrate_bps: int = 2_500_000
     key_frame_interval_s: float = 0.0
+    adaptation: str = LAYERED
 
 
 class Arrival(NamedTuple):
@@ -230,8 +233,8 @@ class Encoding:
     def _wanted(self) -> list[Feed]:
         """Return the feeds to encode for, and forget the encoders of the others."""
         wanted = [feed for feed in self._feeds if feed.wanted]
-        for codec in self._running.keys() - {feed.codec for feed in wanted}:
-            del self._running[codec]
+        for name in self._running.keys() - {feed.name for feed in wanted}:
+            del self._running[name]
         return wanted
 
     def _i420(self, arrival: Arrival, picture: Picture | None, wanted: bool) -> Pixels | None:
@@ -261,8 +264,14 @@ class Encoding:
     ) -> bool:
         """Encode for each feed; return whether a picture came of it."""
         made = []
+        half: Pixels | None = None
         for feed in wanted:
-            made.append(self._encode(feed, arrival, i420, pts, begun_ns))
+            if not feed.admits(arrival.arrival_ns):
+                continue
+            if feed.layer.halved and half is None:
+                half = halved(i420)
+            pixels = half if feed.layer.halved and half is not None else i420
+            made.append(self._encode(feed, arrival, pixels, pts, begun_ns))
             begun_ns = time.monotonic_ns()
         if all(made):
             self.encoder_error = ''
@@ -275,14 +284,14 @@ class Encoding:
         """Encode for one feed and hand over; return whether nothing failed."""
         settings = self.settings
         try:
-            encoder = self._ready(feed.codec, i420, settings)
+            encoder = self._ready(feed, i420, settings)
             if encoder is None:
                 return False
             due = feed.key_frame_due(begun_ns / 1e9, settings.key_frame_interval_s)
             packet = encoder.encode(i420, pts, due)
         except EncoderError as error:
             self.counts.failed += 1
-            self._give_up(feed.codec, str(error))
+            self._give_up(feed.name, str(error))
             return False
         if packet is None:
             return True
@@ -300,34 +309,35 @@ class Encoding:
         self._all_delivered.clear()
         self._hand_over(feed, Encoded(packet, packet.is_keyframe, times), maker)
 
-    def _ready(self, codec: str, i420: Pixels, settings: EncodingSettings) -> Encoder | None:
+    def _ready(self, feed: Feed, i420: Pixels, settings: EncodingSettings) -> Encoder | None:
         """Return the running encoder, or a new one where that does not fit any more.
 
         Returns:
             None if it could not be opened a moment ago.
         """
         now_s = time.monotonic()
+        name, bitrate_bps = feed.name, feed.allowed_bps
         height, width = i420.shape[0] * 2 // 3, i420.shape[1]
-        encoder = self._running.get(codec)
+        encoder = self._running.get(name)
         if encoder is not None and (encoder.width, encoder.height) == (width, height):
-            if self._follows(encoder, settings.bitrate_bps, now_s - self._opened_s[codec]):
+            if self._follows(encoder, bitrate_bps, now_s - self._opened_s[name]):
                 return encoder
-        elif encoder is None and now_s < self._not_before_s.get(codec, 0.0):
+        elif encoder is None and now_s < self._not_before_s.get(name, 0.0):
             return None
-        self._running.pop(codec, None)
-        self._opened_s[codec] = now_s
+        self._running.pop(name, None)
+        self._opened_s[name] = now_s
         encoder = self._encoders.open(
-            codec,
+            feed.codec,
             settings.encoder,
             width,
             height,
-            settings.bitrate_bps,
+            bitrate_bps,
             preset=settings.preset,
-            fps=usual_rate(self._steps),
+            fps=min(usual_rate(self._steps), int(feed.layer.max_fps) or USUAL_RATES[-1]),
         )
-        self._running[codec] = encoder
-        self.notes[codec] = note = self._encoders.notes[codec]
-        logger.info('%s: %dx%d by %s', codec, width, height, encoder.name)
+        self._running[name] = encoder
+        self.notes[feed.codec] = note = self._encoders.notes[feed.codec]
+        logger.info('%s: %dx%d by %s', name, width, height, encoder.name)
         if note:
             self._log(note, f'{encoder.name} is used')
         return encoder
@@ -340,15 +350,15 @@ class Encoding:
         step = abs(bitrate_bps / encoder.bitrate_bps - 1)
         return step <= REOPEN_STEP or age_s < REOPEN_PERIOD_S
 
-    def _give_up(self, codec: str, text: str) -> None:
+    def _give_up(self, name: str, text: str) -> None:
         """Be without an encoder after an error, and open another one soon."""
         now_s = time.monotonic()
-        failed = self._running.pop(codec, None)
+        failed = self._running.pop(name, None)
         if failed is not None:
             self._encoders.refuse(failed.name, text)
         # At once the first time; not for each image, where it fails at its first picture.
-        if failed is None or now_s - self._opened_s[codec] < RETRY_S:
-            self._not_before_s[codec] = now_s + RETRY_S
+        if failed is None or now_s - self._opened_s[name] < RETRY_S:
+            self._not_before_s[name] = now_s + RETRY_S
         self.encoder_error = text
         self._log(text, 'an encoder is opened again')
 

@@ -18,8 +18,9 @@ from aiortc import (
 from aiortc.sdp import candidate_from_sdp
 from msgspec import UNSET, UnsetType
 
-from rtc_signaling.media._aiortc import watch_feedback
+from rtc_signaling.media._aiortc import PacketPacer, Resending, watch_feedback
 from rtc_signaling.media.codecs import negotiated, offered_h264, preferences
+from rtc_signaling.media.link import Link
 from rtc_signaling.media.timing_channel import TimingChannel
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import Answer, IceCandidate, Message, Offer, Stats
@@ -81,12 +82,17 @@ class ViewerPeer:
         self.timeout_s = timeout_s
         self._inbox: asyncio.Queue[Offer | IceCandidate] = asyncio.Queue(MAX_INBOX)
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers))
-        self._track = camera.add_track()
+        self._link = Link()
+        self._track = camera.add_track(self._link)
         self._stats = Stats()
         self._bitrate_bps = 0.0
         transceiver = self._connection.addTransceiver(self._track, direction='sendonly')
         transceiver.setCodecPreferences(preferences(codecs))
-        self._feedback = watch_feedback(transceiver.sender, self._track.request_key_frame)
+        self._feedback = watch_feedback(
+            transceiver.sender, self._track.request_key_frame, self._track.take_report
+        )
+        self._track.forget_sent = Resending(transceiver.sender).forget
+        self._track.pace = PacketPacer(transceiver.sender).pace
         self._timing = TimingChannel(
             self._connection, transceiver.sender, camera.stamps, now_ns, client_id
         )
@@ -108,9 +114,11 @@ class ViewerPeer:
             fps=_known(stats.fps),
             loss=self._feedback.loss if stats.loss is UNSET else float(stats.loss),
             freezes=_known(stats.freezes),
-            rtt_s=None if rtt_ms is None else rtt_ms / 1000,
+            rtt_s=self._link.rtt_s if rtt_ms is None else rtt_ms / 1000,
             latency_s=None if latency_ms is None else latency_ms / 1000,
             timing_ignored=self._timing.ignored,
+            layer='' if self._track.feed is None else self._camera.layer(self._track),
+            estimate_bps=self._link.bps,
         )
 
     def take_stats(self, stats: Stats) -> None:

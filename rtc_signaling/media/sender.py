@@ -138,6 +138,7 @@ class CameraSender:
                 config.encoder_preset,
                 config.bitrate_bps,
                 config.key_frame_interval_s,
+                config.adaptation,
             )
         )
 

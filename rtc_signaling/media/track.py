@@ -9,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from rtc_signaling.media.adaptation import Adaptation
 from rtc_signaling.media.clock_sync import StampTable
 from rtc_signaling.media.encoder import CODECS, H264
 from rtc_signaling.media.encoding import Arrival, Convert, Doubt, Encoding, EncodingSettings
-from rtc_signaling.media.feed import CameraTrack, Encoded, Feed, Times
+from rtc_signaling.media.feed import THIN_ROOM, CameraTrack, Encoded, Feed, Times
 from rtc_signaling.media.frames import to_i420
 from rtc_signaling.media.h264 import Sps
 from rtc_signaling.media.key_frame_waits import KeyFrameWaits
+from rtc_signaling.media.layers import FIRST_HOLD_S, FULL, LOWER_ENCODES
+from rtc_signaling.media.link import Link
 from rtc_signaling.media.passthrough import PASSED_ON
 from rtc_signaling.media.timing import Pacer
 from rtc_signaling.metrics import EncoderFigures, PictureAges, PictureMeter
@@ -65,13 +68,25 @@ class Camera:
         convert: Makes I420 of an image, in the array that it is given if that fits, or raises
             MediaError; called in the encoder thread.
         doubt: Says what is wrong with an image that can be shown all the same, likewise.
+        first_hold_s: How long a viewer with a weak link keeps up before it tries a better layer.
     """
 
-    def __init__(self, convert: Convert = to_i420, doubt: Doubt = lambda image, i420: '') -> None:
+    def __init__(
+        self,
+        convert: Convert = to_i420,
+        doubt: Doubt = lambda image, i420: '',
+        *,
+        first_hold_s: float = FIRST_HOLD_S,
+    ) -> None:
         self._received = 0
         self._replaced = 0
         self._dropped = 0
-        self._feeds = {codec: Feed(codec) for codec in CODECS}
+        # What is encoded for most comes first.
+        self._feeds = {(codec, FULL.name): Feed(codec) for codec in CODECS}
+        for layer in LOWER_ENCODES:
+            for codec in CODECS:
+                self._feeds[codec, layer.name] = Feed(codec, THIN_ROOM, layer)
+        self._adaptation = Adaptation(self._feeds, first_hold_s)
         self._tracks: set[CameraTrack] = set()
         self._passed_on = Feed(PASSED_ON, PASSED_ON_ROOM)
         self._stream: Sps | None = None
@@ -82,6 +97,7 @@ class Camera:
         )  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         self._meter = PictureMeter()
+        self.configure(EncodingSettings())
 
     @property
     def pacer(self) -> Pacer:
@@ -131,7 +147,9 @@ class Camera:
                 note=self._encoding.notes.get(feed.codec, ''),
                 viewers=len(feed.tracks),
                 key_frames=feed.key_frames,
-                encode_s=self._meter.encode_s(feed.codec),
+                encode_s=self._meter.encode_s(feed.name),
+                layer=feed.layer.name,
+                bitrate_bps=feed.allowed_bps or None,
             )
             for feed in self._all_feeds
             if feed.encoder
@@ -159,6 +177,7 @@ class Camera:
     def configure(self, settings: EncodingSettings) -> None:
         """Take up other settings; any thread. The bitrate and the interval change at once."""
         self._encoding.settings = settings
+        self._adaptation.configure(settings.adaptation, settings.bitrate_bps)
 
     def put(self, image: Any, stamp_ns: int, age_s: float | None = None) -> None:
         """Leave an image; called on the executor's thread. It must not be changed any more.
@@ -173,9 +192,13 @@ class Camera:
         arrival = Arrival(image, stamp_ns, time.monotonic_ns(), age_ns, self._received)
         self._replaced += self._encoding.put(arrival)
 
-    def add_track(self) -> CameraTrack:
-        """Return a new track for one viewer; in the loop. Set its codec before it is read."""
-        track = CameraTrack(self._begin, self._on_sent)
+    def add_track(self, link: Link | None = None) -> CameraTrack:
+        """Return a new track for one viewer; in the loop. Set its codec before it is read.
+
+        Args:
+            link: The viewer's, if it watches other cameras too.
+        """
+        track = CameraTrack(self._begin, self._on_sent, self._adapt, link)
         self._tracks.add(track)
         return track
 
@@ -185,6 +208,7 @@ class Camera:
             self._tracks.discard(track)
             self._dropped += track.dropped
         self._waits.forget(track)
+        self._adaptation.forget(track)
         for feed in self._all_feeds:
             feed.tracks.discard(track)
         track.stop()
@@ -215,13 +239,29 @@ class Camera:
 
     def _feed_for(self, track: CameraTrack) -> Feed | None:
         stream = self._stream
-        if track.codec == H264 and stream is not None and track.h264.takes(stream):
+        takes_it = track.codec == H264 and stream is not None and track.h264.takes(stream)
+        if takes_it and self._adaptation.whole(track):
             return self._passed_on
-        return self._feeds.get(track.codec)
+        return self._adaptation.feed(track)
+
+    def _adapt(self, track: CameraTrack, now_s: float) -> None:
+        """Bring a viewer to the layer that its link carries, after its receiver report."""
+        move = self._adaptation.look(track, now_s)
+        feed = self._feed_for(track) if move else None
+        if move < 0 and feed is self._passed_on:
+            # What it takes is the choice of the camera: that is tried, whatever was known.
+            track.link.forget()
+        if feed is not None:
+            track.key_frames_only = self._adaptation.layer(track).key_frames_only
+            track.change_to(feed, at_once=move > 0)
+
+    def layer(self, track: CameraTrack) -> str:
+        """Return the name of the layer that a viewer has; in the loop."""
+        return self._adaptation.layer(track).name
 
     def _attach(self, track: CameraTrack, feed: Feed) -> None:
-        feed.tracks.add(track)
         track.attach(feed)
+        feed.tracks.add(track)
         self._waits.begin(track, time.monotonic())
         stream, offered = self._stream, track.h264.level
         if feed is self._passed_on and stream is not None and stream.level > offered:
@@ -243,9 +283,7 @@ class Camera:
             logger.info('H.264 goes to viewers as the camera makes it: %s', stream)
         for track in self._tracks:
             feed = self._feed_for(track)
-            if track.attached and feed is not None and track not in feed.tracks:
-                for other in self._all_feeds:
-                    other.tracks.discard(track)
+            if track.feed is not None and feed is not None and track not in feed.tracks:
                 self._attach(track, feed)
         # Not before: the encoder thread waits for it to see who takes what.
         self._encoding.delivered()
@@ -262,7 +300,7 @@ class Camera:
         self._encoding.delivered()
         times = encoded.times
         self._meter.encoded(
-            feed.codec,
+            feed.name,
             arrived_s=(times.arrived - times.taken) / 1e9,
             begun_s=(times.begun - times.taken) / 1e9,
             encoded_s=(times.encoded - times.taken) / 1e9,

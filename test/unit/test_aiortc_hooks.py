@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import datetime
 import time
+from itertools import pairwise
 
 import aioice.ice
 import aiortc.clock
 import aiortc.rtcrtpsender
+import av
 import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -30,6 +32,7 @@ from fakes import DEADLINE_S, until
 from rtc_signaling.media import _aiortc
 from rtc_signaling.media.codecs import preferences
 from rtc_signaling.media.encoder import Encoder
+from rtc_signaling.media.pacing import Spread
 
 
 @pytest.fixture(autouse=True)
@@ -117,11 +120,11 @@ class Packets(MediaStreamTrack):
 
 
 @contextlib.asynccontextmanager
-async def connected():
+async def connected(track=None):
     """Connect two peers by loopback; yields the sender, the receiver and the media's SSRC."""
     _aiortc.offer_addresses(('127.0.0.1',))
     here, there = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
-    transceiver = here.addTransceiver(Packets(), direction='sendonly')
+    transceiver = here.addTransceiver(track or Packets(), direction='sendonly')
     transceiver.setCodecPreferences(preferences(['h264']))
     try:
         await here.setLocalDescription(await here.createOffer())
@@ -130,7 +133,9 @@ async def connected():
         await here.setRemoteDescription(there.localDescription)
         receiver = there.getReceivers()[0]
         async with asyncio.timeout(DEADLINE_S):
-            await receiver.track.recv()  # whatever aiortc makes of one packet for ever
+            if track is None:
+                await receiver.track.recv()  # whatever aiortc makes of one packet for ever
+        await until(lambda: here.connectionState == 'connected', 'connected')
         yield transceiver.sender, receiver, transceiver.sender._ssrc
     finally:
         await here.close()
@@ -195,3 +200,149 @@ async def test_a_packet_is_sent_as_it_is():
     async with connected() as (sender, _, _):
         # Were it encoded again, it would be so by an encoder of aiortc's.
         assert sender._RTCRtpSender__encoder.codec is None
+
+
+async def report_to(receiver, ssrc, lsr, dlsr, fraction_lost=0):
+    info = RtcpReceiverInfo(
+        ssrc=ssrc, fraction_lost=fraction_lost, packets_lost=0, highest_sequence=1, jitter=0,
+        lsr=lsr, dlsr=dlsr,
+    )  # fmt: skip
+    await send(receiver, RtcpRrPacket(ssrc=1, reports=[info]))
+
+
+async def test_a_receiver_report_comes_with_its_round_trip_and_the_new_estimate():
+    async with connected() as (sender, receiver, ssrc):
+        readings = []
+        _aiortc.watch_feedback(sender, lambda: None, readings.append)
+        # aiortc's own receiver reports too, as soon as the sender has.
+        own = await until(lambda: [r for r in readings if r.rtt_s is not None], 'a round trip')
+        assert 0.0 <= own[0].rtt_s < 5.0
+        remb = RtcpPsfbPacket(
+            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(700_000, [ssrc])
+        )
+        await send(receiver, remb)
+        await report_to(receiver, ssrc, 0, 0, fraction_lost=64)
+        await until(lambda: readings[-1].loss == 0.25, 'the report')
+        assert readings[-1].remb_bps is not None
+        await report_to(receiver, ssrc, 0, 0, fraction_lost=32)
+        await until(lambda: readings[-1].loss == 0.125, 'the report')
+        # It says nothing new.
+        assert readings[-1][1:] == (None, None)
+
+
+class State:
+    """Be what is read of an RTCRtpSender."""
+
+
+def test_round_trips_are_measured_by_older_sender_reports_too(monkeypatch):
+    now_s = 1000.0
+    monkeypatch.setattr(_aiortc.time, 'time', lambda: now_s)
+    state = State()
+    trips = _aiortc.RoundTrips(state)
+    trips.look()  # before the first
+    for number in range(40):
+        vars(state)['_RTCRtpSender__lsr'] = number
+        vars(state)['_RTCRtpSender__lsr_time'] = now_s
+        trips.look()
+        now_s += 1.0
+
+    def of(lsr, dlsr_s):
+        return trips.of(RtcpReceiverInfo(1, 0, 0, 0, 0, lsr, int(dlsr_s * 65536)))
+
+    assert of(39, 0.5) == pytest.approx(0.5)
+    assert of(39, 0.5) is None  # the same one again
+    assert of(36, 0.5) == pytest.approx(3.5)
+    assert of(38, 3.0) is None  # the clock was set, or it lies
+    assert of(35, 0) is None
+    assert of(1, 0.5) is None
+    assert len(trips._sent_s) <= _aiortc.REPORTS_KEPT
+
+
+def test_the_names_that_are_read_of_a_sender_are_those_of_aiortc():
+    connection = RTCPeerConnection
+    names = {
+        _aiortc._LAST_REPORT,
+        _aiortc._LAST_REPORT_TIME,
+        _aiortc._PACKET_COUNT,
+        _aiortc._HISTORY,
+    }
+
+    async def read():
+        peer = connection(RTCConfiguration(iceServers=[]))
+        transceiver = peer.addTransceiver('video')
+        found = names & vars(transceiver.sender).keys()
+        assert '_send_rtp' in dir(transceiver.sender.transport)
+        await peer.close()
+        return found
+
+    assert asyncio.run(read()) == names
+
+
+async def test_what_is_sent_again_stays_within_a_share_of_what_is_sent():
+    async with connected() as (sender, receiver, ssrc):
+        again, resend = [], sender._retransmit
+
+        async def counted(sequence_number):
+            again.append(sequence_number)
+            await resend(sequence_number)
+
+        sender._retransmit = counted
+        resending = _aiortc.Resending(sender)
+        nack = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=ssrc)
+        nack.lost = list(range(200))
+        feedback = _aiortc.watch_feedback(sender, lambda: None)
+        begun = vars(sender)['_RTCRtpSender__packet_count']
+        for _ in range(3):
+            await send(receiver, nack)
+        await until(lambda: feedback.lost_packets == 600, 'heard')
+        await until(lambda: vars(sender)['_RTCRtpSender__packet_count'] > begun + 10, 'going on')
+        sent = vars(sender)['_RTCRtpSender__packet_count']
+        assert 60 <= len(again) <= _aiortc.RESEND_BURST + sent * _aiortc.RESEND_SHARE
+        before = len(again)
+        await send(receiver, nack)
+        await until(lambda: len(again) > before, 'again, as more was sent')
+        history = vars(sender)['_RTCRtpSender__rtp_history']
+        assert history
+        resending.forget()
+        assert not history
+
+
+class Large(Packets):
+    """Give pictures of many packets."""
+
+    def __init__(self):
+        super().__init__()
+        large = av.Packet(b'\0\0\0\1\x65' + bytes(range(1, 251)) * 100)
+        large.pts, large.time_base = 0, self.packet.time_base
+        self.packet = large
+        self.pace = lambda: None
+
+    async def recv(self):
+        packet = await super().recv()
+        self.pace()
+        return packet
+
+
+@pytest.mark.parametrize('paced', [True, False])
+async def test_the_packets_of_a_large_picture_are_spread_and_all_arrive(paced):
+    async with connected(Large()) as (sender, receiver, _):
+        pacer = _aiortc.PacketPacer(sender)
+        how = Spread(4, 0.02) if paced else None
+        sender.track.pace = lambda: pacer.pace(how)
+        came = []
+        handle = receiver._handle_rtp_packet
+
+        async def watched(packet, arrival_time_ms):
+            came.append((packet.timestamp, packet.marker, time.monotonic()))
+            await handle(packet, arrival_time_ms)
+
+        receiver._handle_rtp_packet = watched
+        await until(lambda: sum(marker for _, marker, _ in came) >= 4, 'four pictures')
+        ends = [number for number, (_, marker, _) in enumerate(came) if marker]
+        pictures = [came[start + 1 : end + 1] for start, end in pairwise(ends)]
+        for picture in pictures[1:]:
+            assert len(picture) in (20, 21, 22)
+            assert len({timestamp for timestamp, _, _ in picture}) == 1
+        took_s = sorted(picture[-1][2] - picture[0][2] for picture in pictures[1:])
+        # Four gaps of 20 ms; on a busy machine the others take some time as well.
+        assert (took_s[0] >= 0.07) == paced

@@ -10,7 +10,8 @@ from aiortc.mediastreams import MediaStreamError
 
 from rtc_signaling.media import feed as feed_module
 from rtc_signaling.media.feed import CameraTrack, Encoded, Feed, Times
-from rtc_signaling.media.key_frames import FIRST_PAUSE_S
+from rtc_signaling.media.key_frames import FIRST_PAUSE_S, SHARED_PERIOD_S
+from rtc_signaling.media.layers import Layer
 
 
 class Clock:
@@ -196,7 +197,7 @@ async def test_a_request_before_the_viewer_is_connected_is_nothing(clock):
 
 async def test_recv_after_the_end_raises(clock):
     track = CameraTrack()
-    track.show(picture(1, key_frame=True))
+    track.show(picture(1, key_frame=True), Feed('h264'))
     track.stop()
     # However often it is asked.
     for _ in range(2):
@@ -210,3 +211,118 @@ async def test_a_waiting_recv_raises_at_the_end(clock):
     track.stop()
     with pytest.raises(MediaStreamError):
         await waiting
+
+
+def lower(name='half'):
+    return Feed('h264', 4, Layer(name, halved=True))
+
+
+async def test_to_a_better_encode_it_changes_at_its_key_frame_without_a_gap(clock):
+    old, new = lower(), Feed('h264')
+    track = reading(old)
+    first = await begun(track)
+    old.deliver(picture(1, key_frame=True), 'x')
+    assert await first == 1
+    track.change_to(new, at_once=False)
+    assert due(new, clock)
+    new.deliver(picture(2), 'x')
+    old.deliver(picture(2), 'x')
+    assert await received(track) == 2
+    new.deliver(picture(3, key_frame=True), 'x')
+    old.deliver(picture(3), 'x')
+    assert not old.wanted
+    assert await received(track) == 3
+    new.deliver(picture(4), 'x')
+    assert await received(track) == 4
+    assert track.feed is new
+
+
+async def test_to_a_lower_encode_it_changes_at_once(clock):
+    old, new = Feed('h264'), lower()
+    track = reading(old)
+    first = await begun(track)
+    old.deliver(picture(1, key_frame=True), 'x')
+    assert await first == 1
+    old.deliver(picture(2), 'x')
+    forgotten = []
+    track.forget_sent = lambda: forgotten.append(1)
+    track.change_to(new, at_once=True)
+    assert (old.wanted, new.wanted) == (False, True)
+    # Nothing more of it goes over the full link, neither what waits nor what was lost.
+    assert forgotten == [1]
+    new.deliver(picture(2), 'x')
+    new.deliver(picture(3, key_frame=True), 'x')
+    assert await received(track) == 3
+    assert track.dropped == 0
+
+
+async def test_a_picture_that_it_had_of_another_encode_is_not_sent_again(clock):
+    old, new = Feed('h264'), lower()
+    track = reading(old)
+    first = await begun(track)
+    old.deliver(picture(1, key_frame=True), 'x')
+    assert await first == 1
+    track.change_to(new, at_once=True)
+    new.key_frame_made(clock.now_s)
+    # The same picture, a little later in its turn.
+    new.deliver(picture(1, key_frame=True), 'x')
+    clock.now_s += 1.1 * SHARED_PERIOD_S
+    assert due(new, clock)
+    new.deliver(picture(2), 'x')
+    new.deliver(picture(3, key_frame=True), 'x')
+    assert await received(track) == 3
+
+
+async def test_a_change_that_is_not_wanted_any_more_leaves_nothing_running(clock):
+    old, better, lowest = lower(), Feed('h264'), lower('fewer')
+    track = reading(old)
+    first = await begun(track)
+    old.deliver(picture(1, key_frame=True), 'x')
+    assert await first == 1
+    track.change_to(better, at_once=False)
+    track.change_to(lowest, at_once=False)
+    assert (old.wanted, better.wanted, lowest.wanted) == (True, False, True)
+    track.change_to(better, at_once=True)
+    assert (old.wanted, better.wanted, lowest.wanted) == (False, True, False)
+    track.stop()
+    assert not better.wanted
+
+
+async def test_who_gets_key_frames_alone_goes_on_with_all_at_the_next_one(clock):
+    feed = Feed('h264')
+    track = reading(feed)
+    first = await begun(track)
+    feed.deliver(picture(1, key_frame=True), 'x')
+    assert await first == 1
+    track.key_frames_only = True
+    feed.deliver(picture(2), 'x')
+    feed.deliver(picture(3, key_frame=True), 'x')
+    assert await received(track) == 3
+    feed.deliver(picture(4), 'x')
+    track.key_frames_only = False
+    track.change_to(feed, at_once=False)
+    feed.deliver(picture(5), 'x')
+    feed.deliver(picture(6, key_frame=True), 'x')
+    assert await received(track) == 6
+    feed.deliver(picture(7), 'x')
+    assert await received(track) == 7
+    assert track.dropped == 0
+
+
+async def test_large_pictures_are_spread_by_what_the_link_carries(clock):
+    feed, spreads = Feed('h264'), []
+    feed.most_bps = 1_000_000
+    track = reading(feed)
+    track.pace = spreads.append
+    first = await begun(track)
+    for number, size in enumerate((30_000, 4_000, 30_000), 1):
+        packet = av.Packet(bytes(size))
+        packet.pts = number * 3000
+        feed.deliver(Encoded(packet, number == 1, Times(0, 0, 0, 0)), 'x')
+        await (first if number == 1 else track.recv())
+    assert spreads[1] is None
+    for spread in (spreads[0], spreads[2]):
+        assert spread.packets * spread.gap_s > 0
+        assert 25 / spread.packets * spread.gap_s <= 1 / 30
+    assert track.sent_bits == 64_000 * 8
+    assert track.key_frame_bits == 30_000 * 8

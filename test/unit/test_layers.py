@@ -23,6 +23,8 @@ CORE = {
     'image_flow',
     'media.compressed', 'media.key_frames', 'media.key_frame_waits',
     'media.h264', 'media.h264_stream',
+    'media.estimate', 'media.layers', 'media.pacing', 'media.link', 'media.scaling',
+    'media.rate',
     'media.pixels', 'media.bayer', 'media.depth', 'media.file_header', 'media.clock_sync',
     'report', 'server_reports', 'sender_reports',
 }  # fmt: skip
@@ -32,7 +34,7 @@ SHELLS = {
     'server.sockets', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
     'media.encoder', 'media.encoding', 'media.feed', 'media.mailbox', 'media.codecs',
-    'media.passthrough',
+    'media.passthrough', 'media.adaptation',
     'media.video_file', 'media._aiortc', 'media.probe', 'media.timing_channel',
     'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.wire_checks', 'doctor.tally',
     'doctor.event_loop', 'doctor.examination',

@@ -18,6 +18,7 @@ from rtc_signaling.media import feed as feed_module
 from rtc_signaling.media import track as track_module
 from rtc_signaling.media.encoder import Encoders
 from rtc_signaling.media.encoding import EncodingSettings
+from rtc_signaling.media.estimate import Reading
 from rtc_signaling.media.h264_stream import HIGH, AccessUnit, H264Offer
 from rtc_signaling.media.passthrough import Decoder
 from rtc_signaling.media.pixels import ImageError
@@ -264,3 +265,29 @@ def test_any_range_is_decoded_to_the_limited_one(settings, luma):
 def test_a_decoder_says_what_it_cannot_decode():
     with pytest.raises(ImageError, match=r'^H.264: cannot be decoded: '):
         Decoder().decode(b'\0\0\1\x65\x88\x84')
+
+
+async def test_a_viewer_with_a_thin_link_gets_a_smaller_encode_of_it_and_comes_back(opened):
+    pictures = H264Camera(key_frame_each=5).film(40)
+    async with running() as camera, watching(camera) as good, watching(camera) as thin:
+        link = thin.track.link
+        for second in range(3):  # the first report has nothing before it
+            await film(camera, pictures[second * 5 : second * 5 + 5], second * 5)
+            await thin.shows(second * 5 + 4)
+            link.take(second, Reading(0.9), thin.track)
+        assert camera.layer(thin.track) == 'half'
+        await film(camera, pictures[15:30], 15)
+        await until(lambda: thin.indices[-1] > 15, 'smaller pictures')
+        assert opened == ['h264']
+        link.forget()
+        for second in (10, 20):
+            link.take(second, Reading(), thin.track)
+        assert camera.layer(thin.track) == 'full'
+        # Whatever it takes: it is tried.
+        assert link.bps is None
+        await film(camera, pictures[30:], 30)
+        await thin.shows(39)
+        await good.shows(39)
+        assert good.indices == list(range(40))
+        assert thin.indices == sorted(set(thin.indices))
+        assert thin.packets[-1] is good.packets[-1]

@@ -142,6 +142,16 @@ def test_a_sender_that_is_well_is_ok_in_each_part(name):
             {'viewer_figures': (ViewerFigures('v1', 'connected', 0.0, latency_s=0.8),)},
             Level.WARN, 'its pictures are 0.80 s old, more than warn.latency',
         ),
+        (
+            'viewer v1',
+            {'viewer_figures': (ViewerFigures('v1', 'connected', 0.0, layer='half'),)},
+            Level.WARN, 'its link is too thin for the whole picture: it gets the layer half',
+        ),
+        (
+            'viewer v1',
+            {'viewer_figures': (ViewerFigures('v1', 'connected', 0.0, layer='full'),)},
+            Level.OK, 'connected',
+        ),
     ],
 )  # fmt: skip
 def test_what_is_not_well_at_the_sender_is_named(name, changes, level, words):
@@ -193,6 +203,27 @@ def test_the_servers_status_has_its_figures_the_most_important_first():
     assert (figures['errors'], figures['ping_p50_ms']) == (2, 10.0)
     assert (figures['errors.timeout'], figures['refused.origin']) == (2, 5)
     assert figures['sessions.stable'] == 1
+
+
+def test_the_layers_of_weak_links_are_told():
+    viewers = (
+        ViewerFigures('a', 'connected', 0.0, layer='half', estimate_bps=400_000.0),
+        *(ViewerFigures(name, 'connected', 0.0, layer='fewer') for name in 'bc'),
+        ViewerFigures('d', 'connected', 0.0, layer='full'),
+        ViewerFigures('e', 'connecting', 0.0),
+    )
+    half = dataclasses.replace(H264, layer='half', bitrate_bps=360_000)
+    snapshot = dataclasses.replace(SENDER, viewer_figures=viewers, encoders=(H264, half))
+    values = dict(sender_reports.status(snapshot, FLOW, '', CONFIG).values)
+    assert values['weak_links'] == '2 fewer, 1 half'
+    assert values['encoders'] == 'h264 by libx264, h264 half by libx264'
+    parts = {r.part: dict(r.values) for r in sender_reports.diagnostics(snapshot, FLOW, CONFIG)}
+    assert parts['encoder']['h264_half_bitrate_bps'] == 360_000
+    assert parts['encoder']['h264_half_viewers'] == 2
+    assert 'h264_bitrate_bps' not in parts['encoder']
+    assert (parts['viewer a']['layer'], parts['viewer a']['estimate_bps']) == ('half', 400_000.0)
+    assert 'estimate_bps' not in parts['viewer d']
+    assert 'layer' not in parts['viewer e']
 
 
 def test_a_status_tells_of_the_link_before_the_camera():
