@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtc_signaling.common_config import CAMERA_NAME as NAME
 from rtc_signaling.common_config import CLIENT_ID
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.parameter import parameters
 from rtc_signaling.sender_config import SenderConfig
 
-NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,63}')
 TOPIC = re.compile(r'/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*')
 NAMESPACE = TOPIC
 

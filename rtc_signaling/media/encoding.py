@@ -123,7 +123,9 @@ class Encoding:
         on_stream: Callable[[Sps | None], None],
         *,
         doubt: Doubt,
+        name: str = '',
     ) -> None:
+        self._prefix = f'{name}: ' if name else ''
         self.settings = EncodingSettings()
         self.pacer = Pacer()
         self.stamps = StampTable()
@@ -327,7 +329,7 @@ class Encoding:
         )
         self._running[codec] = encoder
         self.notes[codec] = note = self._encoders.notes[codec]
-        logger.info('%s: %dx%d by %s', codec, width, height, encoder.name)
+        logger.info('%s%s: %dx%d by %s', self._prefix, codec, width, height, encoder.name)
         if note:
             self._log(note, f'{encoder.name} is used')
         return encoder
@@ -362,4 +364,4 @@ class Encoding:
         if len(self._logged) >= MAX_REMEMBERED:
             self._logged.clear()
         self._logged[kind] = now_s
-        logger.error('%s; %s', text, consequence)
+        logger.error('%s%s; %s', self._prefix, text, consequence)

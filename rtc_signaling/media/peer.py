@@ -67,8 +67,8 @@ class ViewerPeer:
         off: Callable[[], Collection[str]],
         ice_servers: list[RTCIceServer],
         send: Callable[[Message], Awaitable[None]],
-        timeout_s: float,
         *,
+        timeout_s: float,
         now_ns: Callable[[], int | None],
         codecs: Sequence[str] = (),
     ) -> None:
@@ -167,6 +167,8 @@ class ViewerPeer:
         connection = self._connection
         sdp = _END_OF_CANDIDATES.sub('', offer.sdp)
         offered = SessionDescription.parse(sdp)
+        if not offered.media:
+            raise ValueError('the offer has no media section')
         refused = self._allot(offer, offered)
         await connection.setRemoteDescription(RTCSessionDescription(sdp, 'offer'))
         if self._timing is not None:
@@ -202,12 +204,8 @@ class ViewerPeer:
                 self._connection.addTransceiver('video', direction='inactive')
             else:
                 camera = self._cameras[name]
-                self._streams.append(
-                    ViewerStream(self._connection, name, camera, self._codecs)
-                )
-        self._timing = TimingChannel(
-            self._connection, self._streams, self._now_ns, self.client_id
-        )
+                self._streams.append(ViewerStream(self._connection, name, camera, self._codecs))
+        self._timing = TimingChannel(self._connection, self._streams, self._now_ns, self.client_id)
         return [self._bye(name, reason) for name, reason in allotment.refused]
 
     def _bye(self, name: str, reason: str) -> Bye:

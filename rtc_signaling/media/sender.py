@@ -170,7 +170,7 @@ class CameraSender:
         return bool(ended)
 
     def request_key_frame(self, name: str | None = None) -> int:
-        """Send every viewer of a camera, or of any, a key frame soon; return how many there are."""
+        """Send every viewer of a camera, or of any, a key frame soon; return how many."""
         names = set(self._cameras) if name is None else {name}
         return sum(peer.request_key_frame(names) for peer in self._peers.values())
 
@@ -263,7 +263,7 @@ class CameraSender:
             lambda: self._off,
             self._ice_servers(),
             self._send_to_viewer,
-            self._config.viewer_timeout_s,
+            timeout_s=self._config.viewer_timeout_s,
             now_ns=self._now_ns,
             codecs=self._config.codec_preference,
         )

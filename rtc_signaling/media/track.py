@@ -65,9 +65,15 @@ class Camera:
         convert: Makes I420 of an image, in the array that it is given if that fits, or raises
             MediaError; called in the encoder thread.
         doubt: Says what is wrong with an image that can be shown all the same, likewise.
+        name: The camera's in the log; '' for none.
     """
 
-    def __init__(self, convert: Convert = to_i420, doubt: Doubt = lambda image, i420: '') -> None:
+    def __init__(
+        self,
+        convert: Convert = to_i420,
+        doubt: Doubt = lambda image, i420: '',
+        name: str = '',
+    ) -> None:
         self._received = 0
         self._replaced = 0
         self._dropped = 0
@@ -78,7 +84,7 @@ class Camera:
         self._waits = KeyFrameWaits()
         self._encoding = Encoding(
             convert, tuple(self._feeds.values()), self._passed_on, self._hand_over,
-            self._on_stream, doubt=doubt,
+            self._on_stream, doubt=doubt, name=name,
         )  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         self._meter = PictureMeter()

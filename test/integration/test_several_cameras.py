@@ -264,7 +264,8 @@ async def test_the_time_is_told_of_each_camera():
         ages_s = {}
         while ages_s.keys() < {'', front, rear}:
             for mid in ('', front, rear):
-                channel.send(json.dumps({'type': 'ping', 't0': 1.0} | ({'mid': mid} if mid else {})))
+                about = {'mid': mid} if mid else {}
+                channel.send(json.dumps({'type': 'ping', 't0': 1.0, **about}))
             await asyncio.sleep(0.1)
             for answer in answers:
                 if answer['runs']:

@@ -44,8 +44,8 @@ ADAPTERS = {
     'ros.bridge',
 }  # fmt: skip
 NODES = {
-    'nodes.signaling_server', 'nodes.camera_sender', 'nodes.test_camera', 'nodes.entry',
-    'nodes.background', 'nodes.doctor', 'doctor.__main__',
+    'nodes.signaling_server', 'nodes.camera_sender', 'nodes.camera_unit', 'nodes.test_camera',
+    'nodes.entry', 'nodes.background', 'nodes.doctor', 'doctor.__main__',
 }  # fmt: skip
 
 PROMETHEUS = {'exposition', 'doctor.readings'}

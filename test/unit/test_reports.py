@@ -55,7 +55,7 @@ def server_part(name, config=None, **changes):
 
 def sender_part(name, flow=FLOW, config=CONFIG, **changes):
     snapshot = dataclasses.replace(SENDER, **changes)
-    reports = sender_reports.diagnostics(snapshot, flow, config)
+    reports = sender_reports.diagnostics(snapshot, {'': flow}, config)
     return next(report for report in reports if report.part == name)
 
 
