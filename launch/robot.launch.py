@@ -66,7 +66,7 @@ ARGUMENTS = [
         'one_process',
         default_value='false',
         choices=BOOLEAN,
-        description='true: one camera_sender for all the cameras of cameras or cameras_file, which '
+        description='true: one camera_sender for all of cameras or cameras_file, which '
         'viewers then watch in one peer connection; they have one client_id and the same '
         'parameters',
     ),

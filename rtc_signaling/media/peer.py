@@ -7,6 +7,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from aiortc import (
     RTCConfiguration,
@@ -17,7 +18,7 @@ from aiortc import (
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 from msgspec import UNSET, UnsetType
 
-from rtc_signaling.media.allotment import OFF, UNKNOWN, allot
+from rtc_signaling.media.allotment import allot
 from rtc_signaling.media.timing_channel import TimingChannel
 from rtc_signaling.media.track import Camera
 from rtc_signaling.media.viewer_stream import ViewerStream
@@ -64,7 +65,7 @@ class ViewerPeer:
         self,
         client_id: str,
         cameras: Mapping[str, Camera],
-        off: Callable[[], Collection[str]],
+        off: Callable[[], AbstractSet[str]],
         ice_servers: list[RTCIceServer],
         send: Callable[[Message], Awaitable[None]],
         *,
@@ -114,17 +115,9 @@ class ViewerPeer:
         return bool(asked)
 
     @property
-    def sends(self) -> bool:
-        """Whether it gets a camera."""
-        return bool(self._streams)
-
-    def end_cameras(self, names: Collection[str]) -> list[Bye]:
-        """End the videos of these cameras, which are off now; return what to tell of each."""
-        ended = [stream for stream in self._streams if stream.name in names]
-        for stream in ended:
-            stream.close()
-            self._streams.remove(stream)
-        return [self._bye(stream.name, OFF) for stream in ended]
+    def cameras(self) -> set[str]:
+        """The names of the cameras that it gets, once its offer was taken."""
+        return {stream.name for stream in self._streams}
 
     def put(self, message: Offer | IceCandidate) -> None:
         """Leave a message of the viewer's; one too many is dropped, with a warning."""
@@ -169,7 +162,7 @@ class ViewerPeer:
         offered = SessionDescription.parse(sdp)
         if not offered.media:
             raise ValueError('the offer has no media section')
-        refused = self._allot(offer, offered)
+        unknown = self._allot(offer, offered)
         await connection.setRemoteDescription(RTCSessionDescription(sdp, 'offer'))
         if self._timing is not None:
             self._timing.guard()
@@ -185,11 +178,14 @@ class ViewerPeer:
             offer_id=offer.offer_id,
         )
         await self._send(answer)
-        for bye in refused:
-            await self._send(bye)
+        for name in unknown:
+            there = ', '.join(self._cameras)
+            await self._send(self.bye_of(name, 'unknown_camera', f'there are {there}'))
+        for name in sorted(self.cameras & self._off() if self.chooses else ()):
+            await self._send(self.bye_of(name, 'disabled', 'is switched off'))
 
-    def _allot(self, offer: Offer, offered: SessionDescription) -> list[Bye]:
-        """Make the streams that the offer asks for; return what to say of those that do not come.
+    def _allot(self, offer: Offer, offered: SessionDescription) -> Sequence[str]:
+        """Make the streams that the offer asks for; return the names that are no cameras here.
 
         aiortc gives the video sections of an offer to transceivers in their order.
         """
@@ -198,7 +194,7 @@ class ViewerPeer:
         wanted = None if offer.cameras is UNSET or names == [''] else offer.cameras
         self.chooses = wanted is not None
         count = sum(media.kind == 'video' for media in offered.media)
-        allotment = allot(count, wanted, names, self._off())
+        allotment = allot(count, wanted, names)
         for name in allotment.sections:
             if name is None:
                 self._connection.addTransceiver('video', direction='inactive')
@@ -206,18 +202,17 @@ class ViewerPeer:
                 camera = self._cameras[name]
                 self._streams.append(ViewerStream(self._connection, name, camera, self._codecs))
         self._timing = TimingChannel(self._connection, self._streams, self._now_ns, self.client_id)
-        return [self._bye(name, reason) for name, reason in allotment.refused]
+        return allotment.unknown
 
-    def _bye(self, name: str, reason: str) -> Bye:
-        there = ', '.join(self._cameras)
-        text = f'{name!r}: there are {there}' if reason == UNKNOWN else f'{name!r} is off'
-        logger.info('viewer %s: does not get a camera: %s', self.client_id, text)
+    def bye_of(self, name: str, reason: str, why: str) -> Bye:
+        """Return what tells a viewer that names cameras why one does not come, or no more."""
+        logger.info('viewer %s: does not get the camera %s: %s', self.client_id, name, why)
         return Bye(
             client_id=self.client_id,
             offer_id=self.offer_id,
             reason=reason,
             camera=name,
-            message=f'camera = {text}',
+            message=f'camera = {name!r}: {why}',
         )
 
     async def _add_candidate(self, message: IceCandidate) -> None:

@@ -94,6 +94,7 @@ class CameraSender:
         self._byes: dict[asyncio.Task[None], str] = {}
         self._refusal = ''
         self._off = set() if config.enabled else set(self._cameras)
+        self._switch()
         self._figures = SenderFigures(self._cameras)
         self._configure_cameras()
 
@@ -148,26 +149,42 @@ class CameraSender:
     def set_enabled(self, enabled: bool, name: str | None = None) -> int:
         """Switch a camera on or off, all of them without a name.
 
+        A viewer that has no other camera is let go. One that has keeps its connection; when the
+        camera is switched on again, its pictures go on there.
+
         Returns:
-            How many viewers were let go, or have this camera no more.
+            How many viewers do not get it any more.
         """
         names = set(self._cameras) if name is None else {name}
         self._off = self._off - names if enabled else self._off | names
-        count = 0 if enabled else sum(self._end_cameras(peer) for peer in [*self._peers.values()])
+        self._switch()
+        count = 0
+        for peer in [*self._peers.values()] if not enabled else ():
+            lost = peer.cameras & names
+            if (peer.cameras or set(self._cameras)) <= self._off:
+                self._drop(peer.client_id)
+                self._say_bye(
+                    Bye(client_id=peer.client_id, offer_id=peer.offer_id, reason=DISABLED)
+                )
+                count += 1
+            elif lost:
+                # Without the camera's name it would be the end of everything.
+                for gone in sorted(lost) if peer.chooses else ():
+                    self._say_bye(peer.bye_of(gone, DISABLED, 'is switched off'))
+                count += 1
         self._report()
         return count
 
-    def _end_cameras(self, peer: ViewerPeer) -> bool:
-        """End what a viewer gets of cameras that are off; return whether there was any."""
-        ended = peer.end_cameras(self._off)
-        if self._off == set(self._cameras) or (ended and not peer.sends):
-            self._drop(peer.client_id)
-            self._say_bye(Bye(client_id=peer.client_id, offer_id=peer.offer_id, reason=DISABLED))
-            return True
-        # Others would take it for the end of everything.
-        for bye in ended if peer.chooses else ():
-            self._say_bye(bye)
-        return bool(ended)
+    def _switch(self) -> None:
+        for name, camera in self._cameras.items():
+            camera.enabled = name not in self._off
+
+    def _asked(self, offer: Offer) -> set[str]:
+        """Return the cameras that an offer is about."""
+        names = list(self._cameras)
+        if offer.cameras is not UNSET and names != ['']:
+            names = [name for name in offer.cameras if name in names]
+        return set(names[: offer.sdp.count('\nm=video ')])
 
     def request_key_frame(self, name: str | None = None) -> int:
         """Send every viewer of a camera, or of any, a key frame soon; return how many."""
@@ -236,10 +253,7 @@ class CameraSender:
         # An offer is always of a new peer connection of the viewer's: aiortc can neither restart
         # ICE nor roll back.
         self._drop(client_id)
-        asked = set(self._cameras)
-        if offer.cameras is not UNSET:
-            asked = asked & set(offer.cameras) or asked
-        if asked <= self._off:
+        if (self._asked(offer) or set(self._cameras)) <= self._off:
             self._say_bye(Bye(client_id=client_id, offer_id=offer.offer_id, reason=DISABLED))
             return
         if len(self._peers) >= self._config.max_viewers:

@@ -66,6 +66,9 @@ class Camera:
             MediaError; called in the encoder thread.
         doubt: Says what is wrong with an image that can be shown all the same, likewise.
         name: The camera's in the log; '' for none.
+
+    Attributes:
+        enabled: Whether images are taken; any thread.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Camera:
         doubt: Doubt = lambda image, i420: '',
         name: str = '',
     ) -> None:
+        self.enabled = True
         self._received = 0
         self._replaced = 0
         self._dropped = 0
@@ -175,6 +179,8 @@ class Camera:
             age_s: How old it is by its stamp, in s; None if that is not known.
         """
         self._received += 1
+        if not self.enabled:
+            return
         age_ns = 0 if age_s is None else int(age_s * 1e9)
         arrival = Arrival(image, stamp_ns, time.monotonic_ns(), age_ns, self._received)
         self._replaced += self._encoding.put(arrival)

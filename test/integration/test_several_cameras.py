@@ -140,30 +140,56 @@ async def test_one_camera_stops_and_the_other_goes_on_and_it_comes_back():
         assert await viewer.watch(0) == WIDTHS['front']
 
 
-async def test_one_camera_is_switched_off_alone():
+async def test_one_camera_is_switched_off_alone_and_on_again():
     async with robot() as sender, viewing(sender.port, 2) as viewer:
         await viewer.join(cameras=['front', 'rear'], offer_id='1')
         await viewer.watch(0)
         assert sender.sender.set_enabled(False, 'front') == 1
         bye = await viewer.hear('bye')
         assert (bye['reason'], bye['camera'], bye['offer_id']) == ('disabled', 'front', '1')
+        await viewer.drain(0)
+        shown = sender.cameras['front'].counts.shown
         assert await viewer.watch(1, 10) == WIDTHS['rear']
+        assert sender.cameras['front'].counts.shown == shown
         assert not sender.now.cameras['front'].enabled
         assert sender.now.enabled
         async with viewing(sender.port, 2) as late:
             await late.join(cameras=['front', 'rear'])
-            assert late.streams == [None, 'rear']
             assert (await late.hear('bye'))['camera'] == 'front'
-        # The last one that a viewer has, and one that it cannot have.
-        async with viewing(sender.port, 1) as other:
-            await other.client.send(type='offer', sdp=viewer.connection.localDescription.sdp,
-                                    cameras=['front'])  # fmt: skip
-            bye = await other.hear('bye')
-            assert (bye['reason'], 'camera' in bye) == ('disabled', False)
+            await late.watch(1)
+            assert sender.sender.set_enabled(True, 'front') == 0
+            for one in (viewer, late):
+                assert await one.watch(0) == WIDTHS['front']
+
+
+async def test_a_viewer_whose_cameras_are_all_off_is_let_go():
+    async with robot() as sender, viewing(sender.port, 1) as viewer:
+        await viewer.join(cameras=['rear'])
+        sender.sender.set_enabled(False, 'front')
+        await viewer.watch(0)
         assert sender.sender.set_enabled(False, 'rear') == 1
         bye = await viewer.hear('bye')
         assert (bye['reason'], 'camera' in bye) == ('disabled', False)
         await until(lambda: sender.now.viewers == 0, 'let go')
+        assert not sender.now.enabled
+        sender.sender.set_enabled(True, 'rear')
+        # So is one that asks for nothing else, by name or because it has no other place.
+        for members in ({'cameras': ['front']}, {}):
+            async with viewing(sender.port, 1) as late:
+                sdp = viewer.connection.localDescription.sdp
+                await late.client.send(type='offer', sdp=sdp, **members)
+                bye = await late.hear('bye')
+                assert (bye['reason'], 'camera' in bye) == ('disabled', False)
+
+
+async def test_one_that_knows_no_names_is_not_told_of_single_cameras():
+    async with robot() as sender, viewing(sender.port, 2) as viewer:
+        await viewer.join()
+        await viewer.watch(0)
+        assert sender.sender.set_enabled(False, 'front') == 1
+        await viewer.watch(1, 10)
+        sender.sender.set_enabled(False)
+        assert 'camera' not in await viewer.hear('bye')
 
 
 async def test_stats_and_key_frames_are_of_each_camera():
