@@ -11,8 +11,11 @@ const BYES = ['busy', 'disabled', 'lost'];
 
 const now = () => performance.now();
 
+/** Return the client_id in a camera's id, which is `client_id` or `client_id/name`. */
+export const senderOf = (id) => id?.split('/')[0];
+
 class Server {
-	senders = new Map(); // by client_id
+	senders = new Map(); // by id
 	clients = new Map(); // ViewerClient -> what takes messages, {} when the link changed
 	iceServers = [];
 	resumeWindow_s = 0;
@@ -39,7 +42,7 @@ class Server {
 		const { type, client_id, code } = message;
 		if (type === 'connected') this.#welcome(message);
 		else if (type === 'peer_joined') this.#add(message);
-		else if (type === 'peer_left') this.senders.delete(client_id);
+		else if (type === 'peer_left') this.#remove(client_id);
 		else if (type === 'ack') this.outbox.take(message);
 		else if (type === 'error') {
 			const known = this.outbox.take(message);
@@ -62,12 +65,20 @@ class Server {
 		if (resumed) return; // what changed meanwhile comes next, as messages
 		const before = this.senders;
 		this.senders = new Map();
-		for (const peer of peers ?? []) this.#add(peer, before.get(peer.client_id));
+		for (const peer of peers ?? []) this.#add(peer, before);
 	}
 
-	#add({ client_id, role, name }, known) {
+	#add({ client_id, role, name, cameras }, before) {
 		if (role !== 'sender') return;
-		this.senders.set(client_id, { client_id, name, joinedAt: known?.joinedAt ?? now() });
+		this.#remove(client_id);
+		for (const id of cameras?.map((camera) => `${client_id}/${camera}`) ?? [client_id]) {
+			const joinedAt = before?.get(id)?.joinedAt ?? now();
+			this.senders.set(id, { client_id: id, name: cameras ? id : name, joinedAt });
+		}
+	}
+
+	#remove(sender) {
+		for (const id of this.senders.keys()) if (senderOf(id) === sender) this.senders.delete(id);
 	}
 }
 
@@ -81,9 +92,9 @@ export class ViewerClient extends EventTarget {
 	#timer;
 	#work = Promise.resolve();
 
-	constructor({ url = new URL('ws', import.meta.url), token = '', camera, server } = {}) {
+	constructor({ url = new URL('ws', import.meta.url), token = '', camera, all, server } = {}) {
 		super();
-		this.camera = camera ?? null;
+		Object.assign(this, { camera: camera ?? null, all });
 		this.#server = server ?? new Server(url, token);
 	}
 
@@ -94,6 +105,7 @@ export class ViewerClient extends EventTarget {
 	get host() { return this.#server.link.url.host; }
 	get senders() { return this.#server.senders; }
 	get sender() { return this.media?.sender ?? this.#choose(); }
+	get ids() { return this.media?.parts.map(({ id }) => id) ?? []; }
 
 	start(opens = true) {
 		clearInterval(this.#timer);
@@ -111,15 +123,16 @@ export class ViewerClient extends EventTarget {
 		this.#endMedia();
 	}
 
-	choose(camera) {
-		this.camera = camera;
-		if (this.media && this.media.sender !== this.#choose()) this.#leave();
+	choose(camera, all) {
+		Object.assign(this, { camera, all });
+		const ids = this.#choose() && this.#idsOf(this.#choose());
+		if (this.media && String(this.ids) !== String(ids)) this.#leave();
 		this.#failure = this.#left = null;
 		this.#take({});
 	}
 
-	beside(camera) {
-		const other = new ViewerClient({ camera, server: this.#server });
+	beside(camera, all) {
+		const other = new ViewerClient({ camera, all, server: this.#server });
 		other.start(false);
 		return other;
 	}
@@ -139,7 +152,7 @@ export class ViewerClient extends EventTarget {
 				break;
 			case 'peer_joined': this.#onJoined(message); break;
 			case 'peer_left':
-				if (media?.sender !== message.client_id) break;
+				if (senderOf(media?.sender) !== message.client_id) break;
 				this.#left = message;
 				if (!media.connected) this.#endMedia();
 				break;
@@ -164,7 +177,7 @@ export class ViewerClient extends EventTarget {
 		this.#left = this.#failure = null;
 		this.#attempt = 0;
 		const { media } = this;
-		if (media?.sender !== client_id || media.connected) return;
+		if (senderOf(media?.sender) !== client_id || media.connected) return;
 		// An offer to a camera that restarted is never answered, but one that waited for it is.
 		if (media.waits) Object.assign(media, { queued: false, startedAt: now() });
 		else this.#endMedia();
@@ -180,19 +193,21 @@ export class ViewerClient extends EventTarget {
 	}
 
 	#onBye(message) {
-		const { offer_id, reason, retry_after_s } = message;
+		const { offer_id, reason, retry_after_s, camera } = message;
 		if (!this.#isOurs(message) || !this.media?.isFrom(offer_id)) return;
-		this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
+		const part = this.media.parts.find(({ name }) => name === camera);
+		if (camera && part) part.isOff = true;
+		else this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
 	}
 
-	#isOurs({ sender_id }) { return !sender_id || sender_id === this.media?.sender; }
+	#isOurs({ sender_id }) { return !sender_id || sender_id === senderOf(this.media?.sender); }
 
-	#wants(sender_id) { return (this.camera ?? sender_id) === sender_id; }
+	#wants(sender_id) { return senderOf(this.camera ?? sender_id) === sender_id; }
 
 	#post(media, message) {
 		const { type } = message;
 		const isDescription = type !== 'ice_candidate';
-		return this.#server.outbox.post({ ...message, sender_id: media.sender }, {
+		return this.#server.outbox.post({ ...message, sender_id: senderOf(media.sender) }, {
 			owner: media,
 			alone: isDescription || !message.candidate,
 			onEnd: ({ status, error }) => {
@@ -238,9 +253,10 @@ export class ViewerClient extends EventTarget {
 	#report(media) {
 		const { link, senders } = this.#server;
 		const told = link.state === 'online' && senders.has(media.sender);
-		const stats = media.report(told);
-		const ids = { client_id: this.clientId, sender_id: media.sender };
-		if (told && stats) link.send({ type: 'stats', ...ids, ...stats });
+		const ids = { client_id: this.clientId, sender_id: senderOf(media.sender) };
+		for (const stats of media.report(told)) {
+			if (told) link.send({ type: 'stats', ...ids, ...stats });
+		}
 	}
 
 	#choose() {
@@ -248,6 +264,11 @@ export class ViewerClient extends EventTarget {
 		const wish = this.camera ?? this.media?.sender;
 		if (senders.has(wish)) return wish;
 		return this.camera === null ? senders.keys().next().value : undefined;
+	}
+
+	#idsOf(sender) {
+		const isBeside = (id) => this.all && id !== sender && senderOf(id) === senderOf(sender);
+		return [sender, ...[...this.senders.keys()].filter(isBeside)];
 	}
 
 	#decide() {
@@ -292,8 +313,8 @@ export class ViewerClient extends EventTarget {
 		this.#failure = null;
 		try {
 			const media = new Media(
-				sender, this.#server.iceServers, (message) => this.#post(media, message),
-				(track, stream) => this.#tell('track', { track, stream }), () => this.#take({}),
+				this.#idsOf(sender), this.#server.iceServers, (message) => this.#post(media, message),
+				(source) => this.#tell('track', source), () => this.#take({}),
 			);
 			this.media = media;
 		} catch (error) {
@@ -302,7 +323,7 @@ export class ViewerClient extends EventTarget {
 	}
 
 	#leave() {
-		const sender_id = this.media?.sender;
+		const sender_id = senderOf(this.media?.sender);
 		const bye = { type: 'bye', reason: 'ended', client_id: this.clientId, sender_id };
 		if (sender_id) this.#server.link.send(bye);
 		this.#endMedia();

@@ -1,10 +1,7 @@
-/** The peer connection to the robot: one offer, one answer, one camera's pictures. */
+/** The peer connection to the robot: one offer, one answer, the pictures of its cameras. */
 
+import { Part } from './part.js';
 import { DEAD_S } from './state.js';
-import { NO_STATS, readStats } from './stats.js';
-import { Timing } from './timing.js';
-
-const REPORT_MS = 1750; // every 2 s, polled twice a second
 
 const now = () => performance.now();
 
@@ -16,13 +13,8 @@ export class Media {
 	failure = null;
 	connectedAt = null;
 	bytesAt = null;
-	framesAt = null;
-	stats = NO_STATS;
-	details = null;
-	timing = new Timing();
 	#polledAt = 0;
 	#offeredAt = null;
-	#reported; // {at, stats} of the last report
 	#described = false;
 	#gathered = false;
 	#ownCandidates = [];
@@ -30,26 +22,32 @@ export class Media {
 	#remoteSdp = '';
 	#remoteOfferId;
 
-	constructor(sender, iceServers, send, onTrack, onChange) {
-		Object.assign(this, { sender, send, startedAt: now() });
+	constructor(ids, iceServers, send, onTrack, onChange) {
+		Object.assign(this, { sender: ids[0], send, startedAt: now() });
+		this.parts = ids.map((id) => new Part(id));
 		this.pc = new RTCPeerConnection({ iceServers });
 		this.pc.onicecandidate = ({ candidate }) => this.#ownCandidate(candidate);
 		this.pc.onconnectionstatechange = () => {
 			if (this.pc.connectionState === 'connected' && !this.connected) {
 				this.connectedAt = this.bytesAt = now();
-				this.#reported = { at: now(), stats: NO_STATS };
+				for (const part of this.parts) part.begin();
 				this.#tellEnd();
 			}
 			onChange();
 		};
-		this.pc.ontrack = ({ track, streams }) => {
-			const give = () => onTrack(track, streams[0] ?? new MediaStream([track]));
+		this.pc.ontrack = ({ track, streams, transceiver }) => {
+			const place = this.pc.getTransceivers().indexOf(transceiver);
+			const stream = streams[0] ?? new MediaStream([track]);
+			const give = () => onTrack({ track, stream, place });
 			// Only once media comes: a page keeps its last picture until there is a newer one.
 			if (track.muted) track.addEventListener('unmute', give, { once: true });
 			else give();
 		};
 	}
 
+	get stats() { return this.parts[0].stats; }
+	get details() { return this.parts[0].details; }
+	get timing() { return this.parts[0].timing; }
 	get over() { return this.failure || /failed|closed/.test(this.pc.connectionState); }
 	get connected() { return this.connectedAt !== null; }
 	get waits() { return this.queued && !this.answeredAt; }
@@ -70,8 +68,9 @@ export class Media {
 	}
 
 	async offer() {
-		this.pc.addTransceiver('video', { direction: 'recvonly' });
-		this.timing.open(this.pc);
+		for (const { timing } of this.parts) {
+			timing.open(this.pc, this.pc.addTransceiver('video', { direction: 'recvonly' }));
+		}
 		await this.pc.setLocalDescription();
 		this.#offeredAt = now();
 		this.offerMsgId = this.#describe('offer', this.offerId);
@@ -101,39 +100,23 @@ export class Media {
 
 	async poll() {
 		const before = this.stats;
-		this.stats = readStats(await this.pc.getStats());
+		// What came for one alone is known of each, but not in all browsers.
+		const sources = this.parts[1] ? this.pc.getTransceivers() : [{ receiver: this.pc }];
+		const polls = this.parts.map((part, place) => part.poll(sources[place].receiver));
+		await Promise.all(polls);
 		this.#polledAt = now();
 		if (this.stats.activity !== before.activity && this.connected) this.bytesAt = this.#polledAt;
-		if (this.stats.framesDecoded !== before.framesDecoded) this.framesAt = this.#polledAt;
 	}
 
 	report(told) {
-		const { at, stats } = this.#reported ?? {};
-		if (!(this.#polledAt - at > REPORT_MS) || !this.flows(DEAD_S)) return null;
-		const since = (name) => Math.max(this.stats[name] - stats[name], 0); // a loss is taken back
-		const rate = (name) => (since(name) * 1000) / (this.#polledAt - at);
-		const { latency, sent_fps } = this.timing;
-		const report = {
-			fps: rate('framesDecoded'),
-			bitrate_bps: rate('bytesReceived') * 8,
-			rtt_ms: this.stats.rtt_s * 1000,
-			jitter_ms: this.stats.jitter * 1000,
-			loss: since('packetsLost') / (since('packetsLost') + since('packetsReceived')),
-			freezes: this.stats.freezeCount,
-			latency_ms: latency.p50_ms,
-		};
-		this.details = {
-			...this.stats, ...report, sent_fps, latency_p95_ms: latency.p95_ms,
-			received_fps: rate('framesReceived'),
-		};
-		this.#reported = { at: this.#polledAt, stats: this.stats };
+		if (!this.flows(DEAD_S)) return [];
+		const reports = this.parts.map((part) => part.report()).filter(Boolean);
 		// Once only: each is one more set-up in the server's figures.
-		if (told && this.#offeredAt) {
-			report.setup_ms = this.connectedAt - this.#offeredAt;
+		if (told && this.#offeredAt && reports[0]) {
+			reports[0].setup_ms = this.connectedAt - this.#offeredAt;
 			this.#offeredAt = null;
 		}
-		const known = ([, value]) => Number.isFinite(value);
-		return Object.fromEntries(Object.entries(report).filter(known));
+		return reports;
 	}
 
 	close() {
@@ -148,7 +131,9 @@ export class Media {
 	}
 
 	#describe(type, offer_id) {
-		const id = this.send({ type, sdp: this.pc.localDescription.sdp, offer_id });
+		const names = this.parts.map(({ name }) => name);
+		const cameras = type === 'offer' && names[0] ? names : undefined;
+		const id = this.send({ type, sdp: this.pc.localDescription.sdp, offer_id, cameras });
 		this.#described = true;
 		for (const message of this.#ownCandidates.splice(0)) this.send(message);
 		return id;

@@ -39,7 +39,8 @@ function time(ms = Date.now()) {
 	return new Date(ms).toISOString().replaceAll(':', '-'); // no file system minds
 }
 
-function save(blob, name) {
+function save(blob, text) {
+	const name = text.replace('/', '_');
 	const href = URL.createObjectURL(blob);
 	Object.assign(document.createElement('a'), { href, download: name }).click();
 	setTimeout(() => URL.revokeObjectURL(href), 60000);

@@ -58,6 +58,7 @@ export class Ages {
 export class Timing {
 	sent_fps;
 	#channel;
+	#transceiver;
 	#wait_ms = 0;
 	#offset = new Offset();
 	#ages = new Ages();
@@ -65,7 +66,8 @@ export class Timing {
 	#runs = [];
 	#counts = [];
 
-	open(pc) {
+	open(pc, transceiver) {
+		this.#transceiver = transceiver;
 		this.#channel = pc.createDataChannel('timing', { ordered: false, maxRetransmits: 0 });
 		this.#channel.onopen = () => this.#ask();
 		this.#channel.onmessage = ({ data }) => this.#heard(JSON.parse(data), performance.now());
@@ -93,7 +95,7 @@ export class Timing {
 
 	#ask() {
 		if (this.#channel.readyState !== 'open') return;
-		this.#channel.send(JSON.stringify({ type: 'ping', t0: performance.now() }));
+		this.#channel.send(JSON.stringify({ type: 'ping', t0: performance.now(), mid: this.#transceiver.mid }));
 		this.#wait_ms = Math.min(this.#wait_ms + 100, ASK_MS);
 		setTimeout(() => this.#ask(), this.#wait_ms);
 	}

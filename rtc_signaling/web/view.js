@@ -19,24 +19,28 @@ export class View {
 	#recent = []; // {at, count}
 	#decoded = 0;
 
-	constructor(video, client) {
-		Object.assign(this, { video, client });
+	constructor(video, client, place = 0, options = {}) {
+		Object.assign(this, { video, client, place });
 		client.addEventListener('state', () => {
 			this.#liveSince = client.state === 'live' && (this.#liveSince || now());
-		});
-		client.addEventListener('media', ({ detail: { stats } }) => {
+		}, options);
+		client.addEventListener('media', () => {
+			const { stats } = this.part;
 			const fresh = stats.framesDecoded - this.#decoded;
 			// Presented ones do not count in an old browser and in a hidden page.
 			const blind = document.hidden || !video.requestVideoFrameCallback;
 			if (fresh > 0 && blind) this.#presented(fresh);
 			this.#decoded += fresh;
-		});
+		}, options);
 		client.addEventListener('track', ({ detail }) => {
+			if (detail.place !== place) return;
 			video.srcObject = detail.stream;
 			this.play();
-		});
+		}, options);
 		this.#awaitFrame();
 	}
+
+	get part() { return this.client.media?.parts[this.place]; }
 
 	play() {
 		// Any other reason mends itself.
@@ -61,7 +65,7 @@ export class View {
 			shown,
 			moves: shown && !frozen,
 			frozenFor: shown && frozen ? `frozen for ${(frozen_ms / 1000).toFixed(1)} s` : '',
-			age: describeAge(client.timing?.latency),
+			age: describeAge(this.part?.timing.latency),
 			...describe(client.detail, shown, frozen, client.host),
 		};
 	}
@@ -77,7 +81,7 @@ export class View {
 		this.video.requestVideoFrameCallback?.((_, metadata) => {
 			const fresh = metadata.presentedFrames - this.metadata?.presentedFrames;
 			this.metadata = metadata;
-			this.client.timing?.presented(metadata);
+			this.part?.timing.presented(metadata);
 			// The black of an ended video is no picture.
 			if (this.client.media?.connected) this.#presented(fresh > 0 ? fresh : 1);
 			this.#awaitFrame();
@@ -98,8 +102,9 @@ export class View {
 	}
 
 	#frozenCause() {
-		const { bytesAt, framesAt } = this.client.media ?? {};
+		const { bytesAt } = this.client.media ?? {};
+		const { framesAt, isOff } = this.part ?? {};
 		const isOld = (at) => !at || now() - at > SILENT_AFTER_MS;
-		return isOld(bytesAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
+		return isOff ? 'off' : isOld(bytesAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
 	}
 }
