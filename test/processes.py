@@ -278,6 +278,19 @@ class Stack:
         if 'signaling_server' in names:
             self._running['signaling_server'].wait_for_output('open http://')
 
+    def start_camera(self, client_id: str, *settings: str) -> None:
+        """Start one more camera and its sender, both in the namespace of the sender's name.
+
+        Args:
+            client_id: The sender's.
+            settings: The camera's parameters.
+        """
+        sends = (*self._parameters['camera_sender'], f'client_id:={client_id}')
+        for name, values in (('test_camera', settings), ('camera_sender', sends)):
+            options = [word for value in values for word in ('-p', value)]
+            command = [executable(name), '--ros-args', '-r', f'__ns:=/{client_id}', *options]
+            self._running[f'{client_id}/{name}'] = Process(name, command, self.environment)
+
     def process(self, name: str) -> Process:
         return self._running[name]
 

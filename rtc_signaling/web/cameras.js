@@ -1,6 +1,3 @@
-/** Several cameras: the choice of one, or a grid of all. */
-
-import { senderOf } from './client.js';
 import { View } from './view.js';
 
 export const ALL = '*';
@@ -8,10 +5,10 @@ export const ALL = '*';
 class Tile {
 	#end = new AbortController();
 
-	constructor(template, client, place, onChoose) {
+	constructor(template, client, id, onChoose) {
 		this.element = template.content.firstElementChild.cloneNode(true);
 		[this.video, this.frozen, this.button] = this.element.children;
-		this.view = new View(this.video, client, place, this.#end);
+		this.view = new View(this.video, client, id, this.#end);
 		this.button.onclick = onChoose;
 	}
 
@@ -33,13 +30,13 @@ class Tile {
 export class Cameras {
 	chosen = new URLSearchParams(location.search).get('camera');
 	#tiles = new Map(); // by id
-	#others = new Map(); // client_id of another sender than the main one's -> client
+	#used = []; // clients
 	#listed = '';
 
 	constructor(select, stage, template, main) {
 		Object.assign(this, { select, stage, template, main });
-		main.client.all = this.chosen === ALL;
-		if (!main.client.all) main.client.camera = this.chosen;
+		if (this.chosen === ALL) main.client.all = true;
+		else main.client.camera = this.chosen;
 		select.onchange = () => this.choose(select.value);
 	}
 
@@ -56,40 +53,25 @@ export class Cameras {
 		const { senders, sender } = client;
 		this.#list(senders);
 		const ids = shows ? [...senders.keys()].filter((id) => id !== sender) : [];
-		const clients = new Map(ids.map((id) => [id, this.#clientOf(id)]));
-		for (const [host, other] of this.#others) {
-			if ([...clients.values()].includes(other)) continue;
-			this.#others.delete(host);
-			other.stop();
-		}
-		for (const [id, { view }] of this.#tiles) {
-			if (view.client !== clients.get(id) || view.part?.id !== id) this.#close(id);
+		const clients = new Map(ids.map((id) => [id, client.beside(id)]));
+		const used = new Set(clients.values()).add(client);
+		for (const one of this.#used) if (!used.has(one)) one.stop();
+		this.#used = used;
+		for (const [id, tile] of this.#tiles) {
+			if (tile.view.client === clients.get(id)) continue;
+			this.#tiles.delete(id);
+			tile.close();
 		}
 		for (const [id, from] of clients) {
-			const place = from.ids.indexOf(id);
-			if (place < 0) continue;
-			if (!this.#tiles.has(id)) this.#open(id, from, place);
+			if (!this.#tiles.has(id)) this.#open(id, from);
 			this.#tiles.get(id).update(senders.get(id).name || id);
 		}
 	}
 
-	#clientOf(id) {
-		const { client } = this.main;
-		const host = senderOf(id);
-		if (host === senderOf(client.sender)) return client;
-		if (!this.#others.has(host)) this.#others.set(host, client.beside(id, true));
-		return this.#others.get(host);
-	}
-
-	#open(id, client, place) {
-		const tile = new Tile(this.template, client, place, () => this.choose(id));
+	#open(id, client) {
+		const tile = new Tile(this.template, client, id, () => this.choose(id));
 		this.#tiles.set(id, tile);
 		this.stage.append(tile.element);
-	}
-
-	#close(id) {
-		this.#tiles.get(id).close();
-		this.#tiles.delete(id);
 	}
 
 	#list(senders) {

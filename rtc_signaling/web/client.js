@@ -1,6 +1,6 @@
 /** Receive cameras, without any DOM (docs/page.md). */
 
-import { Link, backOff_s } from './link.js';
+import { Link, backOff_s, now } from './link.js';
 import { Media } from './media.js';
 import { Outbox } from './outbox.js';
 import { DEAD_S, DEAD_IF_NEW_S, describeState } from './state.js';
@@ -9,10 +9,8 @@ const TICK_S = 0.5;
 const SETUP_TIMEOUT_S = 15;
 const BYES = ['busy', 'disabled', 'lost'];
 
-const now = () => performance.now();
-
-/** Return the client_id in a camera's id, which is `client_id` or `client_id/name`. */
-export const senderOf = (id) => id?.split('/')[0];
+// `client_id`, or of several cameras `name@client_id`.
+const senderOf = (id) => id?.split('@').at(-1);
 
 class Server {
 	senders = new Map(); // by id
@@ -71,7 +69,7 @@ class Server {
 	#add({ client_id, role, name, cameras }, before) {
 		if (role !== 'sender') return;
 		this.#remove(client_id);
-		for (const id of cameras?.map((camera) => `${client_id}/${camera}`) ?? [client_id]) {
+		for (const id of cameras?.map((camera) => `${camera}@${client_id}`) ?? [client_id]) {
 			const joinedAt = before?.get(id)?.joinedAt ?? now();
 			this.senders.set(id, { client_id: id, name: cameras ? id : name, joinedAt });
 		}
@@ -105,7 +103,6 @@ export class ViewerClient extends EventTarget {
 	get host() { return this.#server.link.url.host; }
 	get senders() { return this.#server.senders; }
 	get sender() { return this.media?.sender ?? this.#choose(); }
-	get ids() { return this.media?.parts.map(({ id }) => id) ?? []; }
 
 	start(opens = true) {
 		clearInterval(this.#timer);
@@ -125,14 +122,16 @@ export class ViewerClient extends EventTarget {
 
 	choose(camera, all) {
 		Object.assign(this, { camera, all });
-		const ids = this.#choose() && this.#idsOf(this.#choose());
-		if (this.media && String(this.ids) !== String(ids)) this.#leave();
+		if (this.media && String(this.media.ids) !== String(this.#wanted())) this.#leave();
 		this.#failure = this.#left = null;
 		this.#take({});
 	}
 
-	beside(camera, all) {
-		const other = new ViewerClient({ camera, all, server: this.#server });
+	beside(camera) {
+		for (const one of this.#server.clients.keys()) {
+			if (one.all && senderOf(one.sender) === senderOf(camera)) return one;
+		}
+		const other = new ViewerClient({ camera, all: true, server: this.#server });
 		other.start(false);
 		return other;
 	}
@@ -266,7 +265,7 @@ export class ViewerClient extends EventTarget {
 		return this.camera === null ? senders.keys().next().value : undefined;
 	}
 
-	#idsOf(sender) {
+	#wanted(sender = this.#choose()) {
 		const isBeside = (id) => this.all && id !== sender && senderOf(id) === senderOf(sender);
 		return [sender, ...[...this.senders.keys()].filter(isBeside)];
 	}
@@ -313,7 +312,7 @@ export class ViewerClient extends EventTarget {
 		this.#failure = null;
 		try {
 			const media = new Media(
-				this.#idsOf(sender), this.#server.iceServers, (message) => this.#post(media, message),
+				this.#wanted(sender), this.#server.iceServers, (message) => this.#post(media, message),
 				(source) => this.#tell('track', source), () => this.#take({}),
 			);
 			this.media = media;
@@ -330,6 +329,7 @@ export class ViewerClient extends EventTarget {
 	}
 
 	#endMedia() {
+		if (this.media) this.#tell('end', this.media);
 		this.media?.close();
 		this.#server.outbox.drop(this.media);
 		this.media = null;

@@ -1,5 +1,3 @@
-/** The figures of the last 2 s, and a plot of the age. */
-
 const READINGS = 300; // five a second
 const ROWS = { // of what: [label, unit, factor, digits]
 	frameWidth: ['Width', ' px'],

@@ -14,7 +14,7 @@ const VIOLATIONS = 4400;
 const NAME_TAKEN = 4423;
 const FOR_GOOD = [1002, 1003, 1007, 1009, VIOLATIONS, 4403, 4404, 4409, NAME_TAKEN];
 
-const now = () => performance.now();
+export const now = () => performance.now();
 
 export function backOff_s(attempt) {
 	return Math.random() * Math.min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 2 ** attempt);

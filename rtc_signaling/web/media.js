@@ -1,9 +1,51 @@
-/** The peer connection to the robot: one offer, one answer, the pictures of its cameras. */
-
-import { Part } from './part.js';
 import { DEAD_S } from './state.js';
+import { NO_STATS, readStats } from './stats.js';
+import { Timing } from './timing.js';
+
+const REPORT_MS = 1750; // every 2 s, polled twice a second
 
 const now = () => performance.now();
+
+class Part { // one camera's pictures
+	stats = NO_STATS;
+	details = null;
+	timing = new Timing();
+	#reported; // {at, stats} of the last report
+
+	constructor(id) { Object.assign(this, { id, name: id.split('@').at(-2) }); }
+
+	async poll(source) {
+		const before = this.stats.framesDecoded;
+		this.stats = readStats(await source.getStats());
+		if (this.stats.framesDecoded === before) return;
+		this.framesAt = now();
+		this.isOff = false;
+	}
+
+	report(polledAt) {
+		const { at, stats } = this.#reported ??= { at: polledAt, stats: NO_STATS };
+		if (polledAt - at <= REPORT_MS) return null;
+		const since = (name) => Math.max(this.stats[name] - stats[name], 0); // a loss is taken back
+		const rate = (name) => (since(name) * 1000) / (polledAt - at);
+		const { latency, sent_fps } = this.timing;
+		const report = {
+			fps: rate('framesDecoded'),
+			bitrate_bps: rate('bytesReceived') * 8,
+			rtt_ms: this.stats.rtt_s * 1000,
+			jitter_ms: this.stats.jitter * 1000,
+			loss: since('packetsLost') / (since('packetsLost') + since('packetsReceived')),
+			freezes: this.stats.freezeCount,
+			latency_ms: latency.p50_ms,
+		};
+		this.details = {
+			...this.stats, ...report, sent_fps, latency_p95_ms: latency.p95_ms,
+			received_fps: rate('framesReceived'),
+		};
+		this.#reported = { at: polledAt, stats: this.stats };
+		const known = ([, value]) => Number.isFinite(value);
+		return { camera: this.name, ...Object.fromEntries(Object.entries(report).filter(known)) };
+	}
+}
 
 export class Media {
 	offerId = newId();
@@ -23,22 +65,21 @@ export class Media {
 	#remoteOfferId;
 
 	constructor(ids, iceServers, send, onTrack, onChange) {
-		Object.assign(this, { sender: ids[0], send, startedAt: now() });
+		Object.assign(this, { ids, sender: ids[0], send, startedAt: now() });
 		this.parts = ids.map((id) => new Part(id));
 		this.pc = new RTCPeerConnection({ iceServers });
 		this.pc.onicecandidate = ({ candidate }) => this.#ownCandidate(candidate);
 		this.pc.onconnectionstatechange = () => {
 			if (this.pc.connectionState === 'connected' && !this.connected) {
 				this.connectedAt = this.bytesAt = now();
-				for (const part of this.parts) part.begin();
 				this.#tellEnd();
 			}
 			onChange();
 		};
 		this.pc.ontrack = ({ track, streams, transceiver }) => {
-			const place = this.pc.getTransceivers().indexOf(transceiver);
+			const part = this.parts[this.pc.getTransceivers().indexOf(transceiver)];
 			const stream = streams[0] ?? new MediaStream([track]);
-			const give = () => onTrack({ track, stream, place });
+			const give = () => onTrack({ track, stream, part });
 			// Only once media comes: a page keeps its last picture until there is a newer one.
 			if (track.muted) track.addEventListener('unmute', give, { once: true });
 			else give();
@@ -100,17 +141,15 @@ export class Media {
 
 	async poll() {
 		const before = this.stats;
-		// What came for one alone is known of each, but not in all browsers.
-		const sources = this.parts[1] ? this.pc.getTransceivers() : [{ receiver: this.pc }];
-		const polls = this.parts.map((part, place) => part.poll(sources[place].receiver));
-		await Promise.all(polls);
+		const of = (place) => this.pc.getTransceivers()[place]?.receiver ?? this.pc;
+		await Promise.all(this.parts.map((part, place) => part.poll(of(place))));
 		this.#polledAt = now();
 		if (this.stats.activity !== before.activity && this.connected) this.bytesAt = this.#polledAt;
 	}
 
 	report(told) {
 		if (!this.flows(DEAD_S)) return [];
-		const reports = this.parts.map((part) => part.report()).filter(Boolean);
+		const reports = this.parts.map((part) => part.report(this.#polledAt)).filter(Boolean);
 		// Once only: each is one more set-up in the server's figures.
 		if (told && this.#offeredAt && reports[0]) {
 			reports[0].setup_ms = this.connectedAt - this.#offeredAt;

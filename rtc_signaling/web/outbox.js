@@ -1,11 +1,9 @@
 /** Messages that have to arrive (docs/protocol.md, 5), kept until they were answered. */
 
-import { backOff_s } from './link.js';
+import { backOff_s, now } from './link.js';
 
 const ANSWER_S = 5;
 const GIVE_UP_S = 30;
-
-const now = () => performance.now();
 
 export class Outbox {
 	#write;

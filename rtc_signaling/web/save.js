@@ -1,6 +1,3 @@
-/** Save pictures and video as files, and copy texts. */
-
-/** Save the picture of a `View`, with its header stamp in the name. */
 export async function savePicture({ video, client, metadata }) {
 	const { sender } = client;
 	const canvas = document.createElement('canvas');
@@ -12,7 +9,6 @@ export async function savePicture({ video, client, metadata }) {
 	return save(blob, `${sender}_${stamp ? time(stamp) : `saved_${time()}`}.png`);
 }
 
-/** Record until the recorder is stopped, or the video ends. */
 export function record({ video, client }, onEnd) {
 	const type = 'video/webm';
 	const recorder = new MediaRecorder(video.srcObject, { mimeType: type });
@@ -39,8 +35,7 @@ function time(ms = Date.now()) {
 	return new Date(ms).toISOString().replaceAll(':', '-'); // no file system minds
 }
 
-function save(blob, text) {
-	const name = text.replace('/', '_');
+function save(blob, name) {
 	const href = URL.createObjectURL(blob);
 	Object.assign(document.createElement('a'), { href, download: name }).click();
 	setTimeout(() => URL.revokeObjectURL(href), 60000);

@@ -1,5 +1,3 @@
-/** What the client is doing, in one word and a cause (docs/page.md). */
-
 export const DEAD_S = 5; // nothing came for so long: media is dead
 export const DEAD_IF_NEW_S = 3; // if the camera came (back) since
 

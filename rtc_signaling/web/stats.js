@@ -1,10 +1,7 @@
-/** What getStats knows of a camera's video (docs/protocol.md, 7). */
-
 const NONE = {
 	framesDecoded: 0, framesReceived: 0, bytesReceived: 0, packetsReceived: 0, packetsLost: 0,
 };
 
-/** Return the RTCInboundRtpStreamStats and more; `activity` grows with anything that comes. */
 export function readStats(report) {
 	const entries = [...report.values()];
 	const sum = (name) => entries.reduce((total, entry) => total + (entry[name] ?? 0), 0);

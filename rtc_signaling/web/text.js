@@ -1,5 +1,3 @@
-/** The words of the page: what is, and what to do about it. */
-
 const PILLS = { authenticating: 'logging in', negotiating: 'starting', failed: 'no video' };
 
 const CONNECTING = {
@@ -17,7 +15,7 @@ const CONNECTING = {
 	],
 	lost: (host, error, code) => [
 		`The robot's server at ${host} ended the connection.`,
-		error ? describeError(error) : CLOSES[code] ?? '',
+		error ? describeError(error) : CLOSES[code],
 	],
 };
 
@@ -41,7 +39,7 @@ const FAILED = {
 };
 
 const REFUSED = {
-	no_token: ['This robot asks for an access token.', ''],
+	no_token: ['This robot asks for an access token.'],
 	wrong_token: [
 		"The robot's server refused the token.", "Was it changed? Take it anew from the robot's log.",
 	],
@@ -117,26 +115,26 @@ export function describe(detail, shown, frozen, host) {
 function sentences(state, { cause, code, error, flows, reason }, frozen, host) {
 	const connecting = CONNECTING[cause]?.(host, error, code);
 	switch (state) {
-		case 'connecting': return connecting ?? ["Connecting to the robot's server …", ''];
-		case 'authenticating': return ['Logging in …', ''];
+		case 'connecting': return connecting ?? ["Connecting to the robot's server …"];
+		case 'authenticating': return ['Logging in …'];
 		case 'waiting':
 			if (reason === 'away') return AWAY;
 			return cause === 'lost' ? LEFT : ["Waiting for the robot's camera …",
 				'The server runs, but has no camera yet. Is camera_sender running?'];
 		case 'negotiating':
-			return [flows ? 'Connected. Waiting for the first picture …' : 'Setting up video …', ''];
+			return [flows ? 'Connected. Waiting for the first picture …' : 'Setting up video …'];
 		case 'live':
-			return [cause ? 'The camera has lost the server; the video goes on.' : 'Live.', ''];
+			return [cause ? 'The camera has lost the server; the video goes on.' : 'Live.'];
 		case 'frozen': return cause ? LEFT : FROZEN[frozen];
 		case 'reconnecting':
-			if (flows) return ['Server lost; the video goes on.', ''];
-			return ['Server lost, and no video comes.', connecting?.join(' ') ?? ''];
+			if (flows) return ['Server lost; the video goes on.'];
+			return ['Server lost, and no video comes.', connecting?.join(' ')];
 		case 'refused': return REFUSED[cause];
 		default:
 			if (cause !== 'closed') {
-				return FAILED[cause] ?? ['Video could not be set up.', ERRORS[cause] ?? ''];
+				return FAILED[cause] ?? ['Video could not be set up.', ERRORS[cause]];
 			}
 			return [CLOSES[code] ?? `The server ended the connection for good (code ${code}).`,
-				error ? describeError(error) : ''];
+				error && describeError(error)];
 	}
 }

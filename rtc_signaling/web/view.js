@@ -1,5 +1,3 @@
-/** One camera on the screen: what its video element really shows. */
-
 import { describe, describeAge } from './text.js';
 
 const FROZEN_AFTER_MS = 2000;
@@ -19,28 +17,29 @@ export class View {
 	#recent = []; // {at, count}
 	#decoded = 0;
 
-	constructor(video, client, place = 0, options = {}) {
-		Object.assign(this, { video, client, place });
+	constructor(video, client, id, until = {}) {
+		Object.assign(this, { video, client, id });
 		client.addEventListener('state', () => {
 			this.#liveSince = client.state === 'live' && (this.#liveSince || now());
-		}, options);
+		}, until);
 		client.addEventListener('media', () => {
-			const { stats } = this.part;
-			const fresh = stats.framesDecoded - this.#decoded;
+			const { framesDecoded = this.#decoded } = this.part?.stats ?? {};
+			const fresh = framesDecoded - this.#decoded;
 			// Presented ones do not count in an old browser and in a hidden page.
 			const blind = document.hidden || !video.requestVideoFrameCallback;
 			if (fresh > 0 && blind) this.#presented(fresh);
 			this.#decoded += fresh;
-		}, options);
+		}, until);
+		client.addEventListener('end', () => video.pause(), until); // or it would turn black
 		client.addEventListener('track', ({ detail }) => {
-			if (detail.place !== place) return;
+			if (detail.part !== this.part) return;
 			video.srcObject = detail.stream;
 			this.play();
-		}, options);
+		}, until);
 		this.#awaitFrame();
 	}
 
-	get part() { return this.client.media?.parts[this.place]; }
+	get part() { return this.client.media?.parts.find(({ id }) => id === (this.id ?? id)); }
 
 	play() {
 		// Any other reason mends itself.

@@ -1,5 +1,3 @@
-/** The viewer page; all decisions about connections are in client.js. */
-
 import { ALL, Cameras } from './cameras.js';
 import { connect } from './client.js';
 import { Details } from './details.js';
@@ -15,13 +13,11 @@ const root = document.documentElement;
 const at = (id) => document.getElementById(id);
 const video = at('video');
 
-/** Return the token in the fragment of an address, or null. */
 function tokenIn(text) {
 	const [, fragment = ''] = text.split('#');
 	return new URLSearchParams(fragment.replaceAll('+', '%2B')).get('token');
 }
 
-/** Keep a token for a reload, or return it; some browsers forbid that. */
 function stored(token) {
 	try {
 		if (token !== undefined) sessionStorage.setItem(TOKEN_KEY, token);
@@ -31,7 +27,6 @@ function stored(token) {
 	}
 }
 
-/** Take the token out of the address bar, where it would be seen and remembered. */
 function takeToken() {
 	const token = tokenIn(location.hash);
 	if (token === null) return null;
@@ -50,7 +45,7 @@ let mirrored = false;
 let keys = true;
 let recorder = null;
 
-function show(id, text) {
+function show(id, text = '') {
 	const element = at(id);
 	if (element.textContent !== text) element.textContent = text;
 	element.hidden = !text;
@@ -92,7 +87,6 @@ function refresh() {
 	document.title = `${pill} · rtc_signaling`;
 }
 
-/** Fill the screen with the page, so that its state stays in sight. */
 function toggleFullScreen() {
 	if (document.fullscreenElement) return document.exitFullscreen();
 	return root.requestFullscreen?.() ?? video.webkitEnterFullscreen();

@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from processes import REPOSITORY, Process, Stack, executable, wait_until
+from processes import REPOSITORY, Stack, wait_until
 
 from rtc_signaling.media.scene import CORNERS, read_corners, read_index
 
@@ -100,29 +100,15 @@ def site(folder):
 
 @pytest.fixture(scope='module')
 def stack(tmp_path_factory, browser, site) -> Iterator[Stack]:
-    directory = tmp_path_factory.mktemp('stack')
-    stack = Stack(directory, DOMAIN_ID)
+    stack = Stack(tmp_path_factory.mktemp('stack'), DOMAIN_ID)
     stack.set('signaling_server', f'allowed_origins:=["{site.origin}"]')
-    rear: list[Process] = []
-    settings = {
-        'test_camera': ['width:=320', 'height:=240', 'encoding:=mono8'],
-        'camera_sender': [
-            'client_id:=rear', f'server_url:={stack.server_url}', 'ice_addresses:=[127.0.0.1]',
-            f'auth.token_file:={directory / "tokens.json"}',
-        ],
-    }  # fmt: skip
     try:
         stack.start('signaling_server', 'test_camera', 'camera_sender')
-        for name, values in settings.items():
-            words = [word for value in values for word in ('-p', value)]
-            command = [executable(name), '--ros-args', '-r', '__ns:=/rear', *words]
-            rear.append(Process(name, command, stack.environment))
-        for sender in (stack.process('camera_sender'), rear[1]):
+        stack.start_camera('rear', 'width:=320', 'height:=240', 'encoding:=mono8')
+        for sender in map(stack.process, ('camera_sender', 'rear/camera_sender')):
             sender.wait_for_output('connected to the signaling server')
         yield stack
     finally:
-        for process in rear:
-            process.stop()
         stack.stop()
 
 

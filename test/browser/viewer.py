@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ FLAGS = [
     '--allow-loopback-in-peer-connection',
     '--disable-features=WebRtcHideLocalIpsWithMdns',
 ]
+FROZEN_S = 10.0
 
 # Resolves once `count` more pictures were presented.
 _NEXT_PICTURES = """
@@ -55,6 +57,18 @@ _RECORD = """
   const video = document.getElementById('video');
   window.testTimes = [performance.now()];
   window.testConnection = window.rtcViewer.pc;
+  window.testBlack = 0;
+  let black = 0;
+  const options = { willReadFrequently: true };
+  const context = new OffscreenCanvas(16, 12).getContext('2d', options);
+  setInterval(() => {
+    context.drawImage(video, 0, 0, 16, 12);
+    const { data } = context.getImageData(0, 0, 16, 12);
+    const brightest = Math.max(...data.filter((_, place) => place % 4 < 3));
+    black = brightest < 32 ? black + 1 : 0;
+    window.testBlack = Math.max(window.testBlack, black);
+    context.clearRect(0, 0, 16, 12);
+  }, 50);
   const onPicture = (at) => {
     window.testTimes.push(at);
     video.requestVideoFrameCallback(onPicture);
@@ -213,6 +227,17 @@ class Viewer:
         x, y, width, height = self.page.evaluate(_PICTURE_BOX)
         return screenshot[y : y + height, x : x + width]
 
+    def look_at_stale(self) -> None:
+        """Check that the scene stands still for the eye: there, grey, dark and labelled."""
+        label = self.page.get_by_text(re.compile(r'^frozen for \d+\.\d s$'))
+        label.wait_for(timeout=FROZEN_S * 1000)
+        seen = self.picture_in(self.screenshot()).astype(int)
+        height, width = seen.shape[:2]
+        # Of the red corner nothing is left, and it is not black.
+        corner = seen[: height // 12, : width // 12]
+        assert np.ptp(corner, axis=2).max() < 16
+        assert 0 < corner.min() <= corner.max() < 128
+
     def record(self) -> None:
         """Begin to note when pictures are presented, and remember the peer connection."""
         self.page.evaluate(_RECORD)
@@ -220,6 +245,10 @@ class Viewer:
     def longest_gap_s(self) -> float:
         """Return the longest time without a picture since `record`."""
         return float(self.page.evaluate(_LONGEST_GAP_MS)) / 1000
+
+    def longest_black_s(self) -> float:
+        """Return the longest time without a picture on the screen, old or new, since `record`."""
+        return 0.05 * int(self.page.evaluate('window.testBlack'))
 
     def same_connection(self) -> bool:
         """Tell whether the peer connection is still that of `record`."""

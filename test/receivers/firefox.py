@@ -15,17 +15,21 @@ from typing import Any
 
 import cv2
 import numpy as np
-from processes import Process
+from processes import Process, wait_until
 from websockets.sync.client import ClientConnection, connect
 
 from rtc_signaling.media.scene import Pixels
 
 START_S = 60.0
+FILE_S = 20.0
 ANSWER_S = 30.0
 # Video without a click, ICE on loopback and with addresses instead of names of mDNS.
 PREFERENCES: Mapping[str, Any] = {
     'app.normandy.enabled': False,
     'app.update.enabled': False,
+    'browser.download.alwaysOpenPanel': False,
+    'browser.download.folderList': 2,  # `browser.download.dir`
+    'browser.download.useDownloadDir': True,
     'browser.shell.checkDefaultBrowser': False,
     'datareporting.policy.dataSubmissionEnabled': False,
     'media.autoplay.default': 0,
@@ -45,6 +49,21 @@ _PICTURE = """
   canvas.height = video.videoHeight;
   canvas.getContext('2d').drawImage(video, 0, 0);
   return canvas.toDataURL('image/png').split(',')[1];
+})()
+"""
+
+# Where a person would click an element: its middle.
+_PLACE = """
+(() => {
+  const { x, y, width, height } = document.querySelector(SELECTOR).getBoundingClientRect();
+  return [x + width / 2, y + height / 2].map(Math.round);
+})()
+"""
+
+_TEXT = """
+(() => {
+  const element = document.querySelector(SELECTOR);
+  return element?.checkVisibility() ? element.textContent : '';
 })()
 """
 
@@ -71,14 +90,21 @@ class Firefox:
 
     Args:
         socket: To the browser's BiDi server.
+        downloads: Where it saves files.
+
+    Attributes:
+        complaints: Errors and warnings of its console, and exceptions that nobody caught.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, downloads: Path) -> None:
         self._socket = socket
+        self._downloads = downloads
         self._numbers = itertools.count()
+        self.complaints: list[str] = []
         self._call('session.new', capabilities={})
         tree = self._call('browsingContext.getTree')
         self._context = tree['contexts'][0]['context']
+        self._call('session.subscribe', events=['log.entryAdded'])
 
     def open(self, url: str) -> None:
         """Go to an address, and return when it is loaded."""
@@ -112,12 +138,52 @@ class Firefox:
         png = np.frombuffer(base64.b64decode(self.evaluate(_PICTURE)), np.uint8)
         return np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), np.uint8)
 
+    def text(self, selector: str) -> str:
+        """Return the text of the first element of a selector, '' if it is not shown."""
+        return str(self.evaluate(_TEXT.replace('SELECTOR', json.dumps(selector))))
+
+    def press(self, *keys: str) -> None:
+        """Press keys on the keyboard, one after the other."""
+        actions = [{'type': kind, 'value': key} for key in keys for kind in ('keyDown', 'keyUp')]
+        self._act({'type': 'key', 'id': 'keyboard', 'actions': actions})
+
+    def click(self, selector: str) -> None:
+        """Click into the middle of an element with the mouse."""
+        x, y = self.evaluate(_PLACE.replace('SELECTOR', json.dumps(selector)))
+        actions = [{'type': 'pointerMove', 'x': x, 'y': y}, {'type': 'pointerDown', 'button': 0},
+                   {'type': 'pointerUp', 'button': 0}]  # fmt: skip
+        self._act({'type': 'pointer', 'id': 'mouse', 'actions': actions})
+
+    def screenshot(self) -> Pixels:
+        """Return what a person sees of the window, BGR."""
+        shot = self._call('browsingContext.captureScreenshot', context=self._context)
+        png = np.frombuffer(base64.b64decode(shot['data']), np.uint8)
+        return np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), np.uint8)
+
+    def saved(self, pattern: str) -> Path:
+        """Wait for a file that it saves."""
+
+        def whole() -> Path | None:
+            files = [*self._downloads.glob(pattern)]
+            return files[0] if files and not [*self._downloads.glob('*.part')] else None
+
+        found = wait_until(whole, FILE_S, f'{pattern}: {[*self._downloads.iterdir()]}')
+        assert found is not None
+        return found
+
+    def _act(self, source: dict[str, Any]) -> None:
+        self._call('input.performActions', context=self._context, actions=[source])
+
     def _call(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._numbers)
         self._socket.send(json.dumps({'id': number, 'method': method, 'params': params}))
         deadline_s = time.monotonic() + ANSWER_S
         while True:
             answer = json.loads(self._socket.recv(max(deadline_s - time.monotonic(), 0)))
+            if answer.get('method') == 'log.entryAdded':
+                entry = answer['params']
+                if entry['level'] in ('error', 'warn'):
+                    self.complaints.append(entry['text'])
             if answer.get('id') == number:
                 assert answer['type'] == 'success', answer
                 result: dict[str, Any] = answer['result']
@@ -127,9 +193,12 @@ class Firefox:
 @contextlib.contextmanager
 def running_firefox(path: str, directory: Path) -> Iterator[tuple[Firefox, Process]]:
     """Run Firefox, with a profile of its own in `directory`, as long as the context lasts."""
+    downloads = directory / 'downloads'
+    downloads.mkdir()
+    preferences = {**PREFERENCES, 'browser.download.dir': str(downloads)}
     lines = (
         f'user_pref({json.dumps(name)}, {json.dumps(value)});\n'
-        for name, value in PREFERENCES.items()
+        for name, value in preferences.items()
     )
     (directory / 'user.js').write_text(''.join(lines), encoding='utf-8')
     command = [path, '--headless', '--no-remote', '--remote-debugging-port', '0',
@@ -139,6 +208,6 @@ def running_firefox(path: str, directory: Path) -> Iterator[tuple[Firefox, Proce
     try:
         url = process.wait_for_output(r'WebDriver BiDi listening on (ws://\S+)', START_S)[1]
         with connect(f'{url}/session', proxy=None, max_size=None) as socket:
-            yield Firefox(socket), process
+            yield Firefox(socket, downloads), process
     finally:
         process.stop()

@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / 'rtc_signaling'
 CORE = {
     'core', 'admission', 'sessions', 'routing', 'post', 'presence', 'delivery', 'effects',
     'messages', 'sdp', 'ice', 'auth', 'limits', 'origins', 'metrics', 'exposition',
-    'common_config', 'server_config', 'sender_config', 'test_camera_config', 'parameter', 'errors', 'backoff', 'media.frames', 'media.timing', 'media.scene',
+    'common_config', 'server_config', 'sender_config', 'test_camera_config', 'parameter',
+    'errors', 'backoff', 'media.frames', 'media.timing', 'media.scene',
     'doctor.findings', 'doctor.diagnosis', 'doctor.target', 'doctor.readings',
     'doctor.wire_verdicts', 'doctor.media_verdicts', 'doctor.ros_verdicts',
     'cameras', 'media.allotment',

@@ -111,6 +111,13 @@ def test_the_document_has_the_pages_words_and_keys():
     assert sorted(re.findall(r'`(\w)`', ' '.join(rows))) == sorted(keys)
 
 
+def test_the_document_says_what_each_file_is_for():
+    document = REPOSITORY.joinpath('docs/page.md').read_text('utf-8')
+    table = document.partition('| module | owns |')[2].partition('\n\n')[0]
+    first_cells = [row.split('|')[1] for row in table.splitlines() if row.startswith('| `')]
+    assert sorted(re.findall(r'`([\w.]+)`', ' '.join(first_cells))) == SERVED
+
+
 def test_a_line_of_text():
     response = plain(HTTPStatus.SERVICE_UNAVAILABLE, 'full')
     assert (response.status_code, response.body) == (503, b'full\n')
