@@ -1,5 +1,3 @@
-/** Receive cameras, without any DOM (docs/page.md). */
-
 import { Link, backOff_s, now } from './link.js';
 import { Media } from './media.js';
 import { Outbox } from './outbox.js';
@@ -44,7 +42,6 @@ class Server {
 		else if (type === 'ack') this.outbox.take(message);
 		else if (type === 'error') {
 			const known = this.outbox.take(message);
-			// Without an id it is about `stats`, which nobody misses.
 			const minor = !known && message.msg_id === undefined && message.retry;
 			if (minor && this.link.state === 'online') return;
 		}
@@ -97,7 +94,7 @@ export class ViewerClient extends EventTarget {
 	}
 
 	get pc() { return this.media?.pc; }
-	get timing() { return this.media?.timing; }
+	get timing() { return this.media?.parts[0].timing; }
 	get state() { return this.detail.state; }
 	get clientId() { return this.#server.link.clientId; }
 	get host() { return this.#server.link.url.host; }
@@ -145,7 +142,6 @@ export class ViewerClient extends EventTarget {
 		switch (message.type) {
 			case 'connected':
 				if (message.resumed) break;
-				// What was being agreed when the link broke is lost in part: begin again.
 				if (media && !media.connected) this.#endMedia();
 				this.#failure = null;
 				break;
@@ -165,7 +161,6 @@ export class ViewerClient extends EventTarget {
 				if (message.code !== 'expired') this.#tell('error', message);
 				else if (media?.isOpen(message.msg_id)) this.#endMedia();
 				break;
-			default:
 		}
 		this.#decide();
 		this.#update();
@@ -177,7 +172,6 @@ export class ViewerClient extends EventTarget {
 		this.#attempt = 0;
 		const { media } = this;
 		if (senderOf(media?.sender) !== client_id || media.connected) return;
-		// An offer to a camera that restarted is never answered, but one that waited for it is.
 		if (media.waits) Object.assign(media, { queued: false, startedAt: now() });
 		else this.#endMedia();
 	}
@@ -311,11 +305,10 @@ export class ViewerClient extends EventTarget {
 		this.#endMedia();
 		this.#failure = null;
 		try {
-			const media = new Media(
+			const media = this.media = new Media(
 				this.#wanted(sender), this.#server.iceServers, (message) => this.#post(media, message),
 				(source) => this.#tell('track', source), () => this.#take({}),
 			);
-			this.media = media;
 		} catch (error) {
 			this.#webRtcFailed(error);
 		}

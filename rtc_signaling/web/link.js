@@ -1,5 +1,3 @@
-/** The WebSocket to the server (docs/protocol.md): logging in, staying, resuming. */
-
 const BACK_OFF_FIRST_S = 0.5;
 const BACK_OFF_MOST_S = 30;
 const CONNECT_TIMEOUT_S = 10;
@@ -162,7 +160,6 @@ export class Link {
 		const lost = code === FULL ? 'full' : 'lost';
 		const cause = { kind: opened ? lost : known, code, error };
 		if (code === 4401 || error?.code === 'unauthorized') return this.#set('refused', cause);
-		// A name of an earlier session that another has now is given up for a new one.
 		if (code === NAME_TAKEN && this.clientId) this.forget();
 		else if (FOR_GOOD.includes(code)) return this.#set('failed', cause);
 		if (now() - this.#onlineSince > STEADY_S * 1000) this.#attempt = 0;

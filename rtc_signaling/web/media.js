@@ -14,10 +14,10 @@ class Part { // one camera's pictures
 
 	constructor(id) { Object.assign(this, { id, name: id.split('@').at(-2) }); }
 
-	async poll(source) {
-		const before = this.stats.framesDecoded;
-		this.stats = readStats(await source.getStats());
-		if (this.stats.framesDecoded === before) return;
+	read(report, track) {
+		const { framesDecoded } = this.stats;
+		this.stats = readStats(report, track);
+		if (this.stats.framesDecoded === framesDecoded) return;
 		this.framesAt = now();
 		this.isOff = false;
 	}
@@ -80,15 +80,11 @@ export class Media {
 			const part = this.parts[this.pc.getTransceivers().indexOf(transceiver)];
 			const stream = streams[0] ?? new MediaStream([track]);
 			const give = () => onTrack({ track, stream, part });
-			// Only once media comes: a page keeps its last picture until there is a newer one.
 			if (track.muted) track.addEventListener('unmute', give, { once: true });
 			else give();
 		};
 	}
 
-	get stats() { return this.parts[0].stats; }
-	get details() { return this.parts[0].details; }
-	get timing() { return this.parts[0].timing; }
 	get over() { return this.failure || /failed|closed/.test(this.pc.connectionState); }
 	get connected() { return this.connectedAt !== null; }
 	get waits() { return this.queued && !this.answeredAt; }
@@ -140,17 +136,18 @@ export class Media {
 	}
 
 	async poll() {
-		const before = this.stats;
-		const of = (place) => this.pc.getTransceivers()[place]?.receiver ?? this.pc;
-		await Promise.all(this.parts.map((part, place) => part.poll(of(place))));
+		const [main] = this.parts;
+		const { activity } = main.stats;
+		const report = await this.pc.getStats();
+		const tracks = this.parts[1] ? this.pc.getReceivers().map(({ track }) => track) : [];
+		this.parts.forEach((part, place) => part.read(report, tracks[place]));
 		this.#polledAt = now();
-		if (this.stats.activity !== before.activity && this.connected) this.bytesAt = this.#polledAt;
+		if (main.stats.activity !== activity && this.connected) this.bytesAt = this.#polledAt;
 	}
 
 	report(told) {
 		if (!this.flows(DEAD_S)) return [];
 		const reports = this.parts.map((part) => part.report(this.#polledAt)).filter(Boolean);
-		// Once only: each is one more set-up in the server's figures.
 		if (told && this.#offeredAt && reports[0]) {
 			reports[0].setup_ms = this.connectedAt - this.#offeredAt;
 			this.#offeredAt = null;
@@ -170,8 +167,7 @@ export class Media {
 	}
 
 	#describe(type, offer_id) {
-		const names = this.parts.map(({ name }) => name);
-		const cameras = type === 'offer' && names[0] ? names : undefined;
+		const cameras = this.parts[0].name && this.parts.map(({ name }) => name);
 		const id = this.send({ type, sdp: this.pc.localDescription.sdp, offer_id, cameras });
 		this.#described = true;
 		for (const message of this.#ownCandidates.splice(0)) this.send(message);
@@ -203,7 +199,6 @@ export class Media {
 		for (const message of this.#remoteCandidates.splice(0)) {
 			const { candidate, sdpMid = null, sdpMLineIndex = null, usernameFragment } = message;
 			const fields = { candidate, sdpMid, sdpMLineIndex, usernameFragment };
-			// One of an agreement gone by leaves the others.
 			await this.pc.addIceCandidate(candidate ? fields : undefined).catch(() => {});
 		}
 	}

@@ -1,5 +1,3 @@
-/** Messages that have to arrive (docs/protocol.md, 5), kept until they were answered. */
-
 import { backOff_s, now } from './link.js';
 
 const ANSWER_S = 5;
@@ -9,7 +7,6 @@ export class Outbox {
 	#write;
 	#entries = [];
 	#online = false;
-	// Ids of another page must not look like repetitions of this one's.
 	#prefix = Math.random().toString(36).slice(2, 10);
 	#count = 0;
 

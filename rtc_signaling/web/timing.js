@@ -1,5 +1,3 @@
-/** How old the pictures are on the screen, in ms (docs/timing.md). */
-
 const ASK_MS = 1000;
 const SAMPLES = 16;
 const DRIFT = 15e-6; // that clocks run apart at most (RFC 5905)
@@ -15,7 +13,6 @@ export class Offset {
 		const now = { at: t3, offset: (t1 - t0 + t2 - t3) / 2, error: (t3 - t0 - t2 + t1) / 2 };
 		const grown = (one) => ({ ...one, at: t3, error: one.error + DRIFT * (t3 - one.at) });
 		const before = this.#samples.map(grown);
-		// Where two exclude each other, a clock was set.
 		const excludes = (one) => Math.abs(one.offset - now.offset) > one.error + now.error;
 		this.#samples = before.some(excludes) ? [now] : [...before, now].slice(-SAMPLES);
 		return this.#samples.reduce((best, one) => (one.error < best.error ? one : best));
@@ -58,7 +55,6 @@ export class Ages {
 export class Timing {
 	sent_fps;
 	#channel;
-	#transceiver;
 	#wait_ms = 0;
 	#offset = new Offset();
 	#ages = new Ages();
@@ -67,9 +63,8 @@ export class Timing {
 	#counts = [];
 
 	open(pc, transceiver) {
-		this.#transceiver = transceiver;
 		this.#channel = pc.createDataChannel('timing', { ordered: false, maxRetransmits: 0 });
-		this.#channel.onopen = () => this.#ask();
+		this.#channel.onopen = () => this.#ask(transceiver.mid);
 		this.#channel.onmessage = ({ data }) => this.#heard(JSON.parse(data), performance.now());
 	}
 
@@ -93,11 +88,11 @@ export class Timing {
 		return stamp;
 	}
 
-	#ask() {
+	#ask(mid) {
 		if (this.#channel.readyState !== 'open') return;
-		this.#channel.send(JSON.stringify({ type: 'ping', t0: performance.now(), mid: this.#transceiver.mid }));
+		this.#channel.send(JSON.stringify({ type: 'ping', t0: performance.now(), mid }));
 		this.#wait_ms = Math.min(this.#wait_ms + 100, ASK_MS);
-		setTimeout(() => this.#ask(), this.#wait_ms);
+		setTimeout(() => this.#ask(mid), this.#wait_ms);
 	}
 
 	#heard({ type, t0, t1_us, t2_us, runs, simulated, pictures }, at) {

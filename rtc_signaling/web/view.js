@@ -25,7 +25,6 @@ export class View {
 		client.addEventListener('media', () => {
 			const { framesDecoded = this.#decoded } = this.part?.stats ?? {};
 			const fresh = framesDecoded - this.#decoded;
-			// Presented ones do not count in an old browser and in a hidden page.
 			const blind = document.hidden || !video.requestVideoFrameCallback;
 			if (fresh > 0 && blind) this.#presented(fresh);
 			this.#decoded += fresh;
@@ -55,7 +54,6 @@ export class View {
 
 	read() {
 		const { client } = this;
-		// Nothing rather than the picture of another camera.
 		if (client.sender && client.sender !== this.#sender) this.#reset();
 		const shown = this.#shownAt !== null;
 		const frozen_ms = shown || client.state === 'live' ? this.#frozen_ms() : 0;
@@ -81,7 +79,6 @@ export class View {
 			const fresh = metadata.presentedFrames - this.metadata?.presentedFrames;
 			this.metadata = metadata;
 			this.part?.timing.presented(metadata);
-			// The black of an ended video is no picture.
 			if (this.client.media?.connected) this.#presented(fresh > 0 ? fresh : 1);
 			this.#awaitFrame();
 		});

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from processes import Process, Stack, executable, wait_until
+from ros_stage import observing
+from std_srvs.srv import SetBool
 
 DOMAIN_ID = 98
 PICTURES_S = 30.0
@@ -102,7 +104,7 @@ def moving(viewer, *widths):
 
 
 def test_one_of_the_cameras_is_chosen(stack, robot, new_viewer):
-    viewer = new_viewer(stack.url, _OVERHEAR)
+    viewer = new_viewer(stack.url, script=_OVERHEAR)
     viewer.wait_for_state('live', PICTURES_S)
     choice = viewer.page.get_by_role('combobox', name='Camera')
     choice.wait_for(timeout=SOON_S * 1000)
@@ -120,7 +122,7 @@ def test_one_of_the_cameras_is_chosen(stack, robot, new_viewer):
 
 def test_all_cameras_come_by_one_connection_and_are_told_apart(stack, robot, new_viewer):
     address, _, fragment = stack.url.partition('#')
-    viewer = new_viewer(f'{address}?camera=*#{fragment}', _OVERHEAR)
+    viewer = new_viewer(f'{address}?camera=*#{fragment}', script=_OVERHEAR)
     moving(viewer, 320, 640)
     assert viewer.page.evaluate(_OPEN) == 1
     # Each has an age of its own, and is reported for itself.
@@ -136,6 +138,17 @@ def test_all_cameras_come_by_one_connection_and_are_told_apart(stack, robot, new
     assert viewer.text('frozen') == ''
     viewer.watch(10, SOON_S)
     robot.start('rear')
+    moving(viewer, 320, 640)
+    assert viewer.page.evaluate(_OPEN) == 1
+    # One is switched off, and its picture says so; it comes back by itself.
+    with observing(DOMAIN_ID) as observer:
+        for enabled in (False, True):
+            request = SetBool.Request(data=enabled)
+            assert observer.call(SetBool, '/camera_sender/front/set_enabled', request).success
+            if not enabled:
+                line = viewer.page.locator('#line', has_text='is switched off')
+                line.wait_for(timeout=SOON_S * 1000)
+                assert viewer.text('frozen').startswith('frozen for ')
     moving(viewer, 320, 640)
     assert viewer.page.evaluate(_OPEN) == 1
     tile = viewer.page.get_by_role('button', name=re.compile('^rear@robot · live'))
