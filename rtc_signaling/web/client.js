@@ -189,7 +189,7 @@ export class ViewerClient extends EventTarget {
 		const { offer_id, reason, retry_after_s, camera } = message;
 		if (!this.#isOurs(message) || !this.media?.isFrom(offer_id)) return;
 		const part = this.media.parts.find(({ name }) => name === camera);
-		if (camera && part) part.isOff = true;
+		if (camera && part) part.offAt = now();
 		else this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
 	}
 

@@ -7,6 +7,7 @@ const REPORT_MS = 1750; // every 2 s, polled twice a second
 const now = () => performance.now();
 
 class Part { // one camera's pictures
+	framesAt = 0;
 	stats = NO_STATS;
 	details = null;
 	timing = new Timing();
@@ -17,9 +18,7 @@ class Part { // one camera's pictures
 	read(report, track) {
 		const { framesDecoded } = this.stats;
 		this.stats = readStats(report, track);
-		if (this.stats.framesDecoded === framesDecoded) return;
-		this.framesAt = now();
-		this.isOff = false;
+		if (this.stats.framesDecoded !== framesDecoded) this.framesAt = now();
 	}
 
 	report(polledAt) {

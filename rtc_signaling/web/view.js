@@ -99,8 +99,8 @@ export class View {
 
 	#frozenCause() {
 		const { bytesAt } = this.client.media ?? {};
-		const { framesAt, isOff } = this.part ?? {};
+		const { framesAt, offAt } = this.part ?? {};
 		const isOld = (at) => !at || now() - at > SILENT_AFTER_MS;
-		return isOff ? 'off' : isOld(bytesAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
+		return framesAt - offAt < SILENT_AFTER_MS ? 'off' : isOld(bytesAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
 	}
 }
