@@ -101,6 +101,7 @@ export class View {
 		const { bytesAt } = this.client.media ?? {};
 		const { framesAt, offAt } = this.part ?? {};
 		const isOld = (at) => !at || now() - at > SILENT_AFTER_MS;
-		return framesAt - offAt < SILENT_AFTER_MS ? 'off' : isOld(bytesAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
+		if (framesAt - offAt < SILENT_AFTER_MS) return 'off';
+		return isOld(bytesAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
 	}
 }

@@ -14,7 +14,7 @@ from processes import Process, Stack, executable, wait_until
 from ros_stage import observing
 from std_srvs.srv import SetBool
 
-DOMAIN_ID = 98
+DOMAIN_ID = 34
 PICTURES_S = 30.0
 SOON_S = 15.0
 CAMERAS = {

@@ -26,7 +26,7 @@ NUMBERS = {
 
 @pytest.fixture
 def domain_id():
-    return 97
+    return 33
 
 
 @pytest.fixture

@@ -174,3 +174,14 @@ async def test_a_packet_is_sent_as_it_is():
     async with connected() as (sender, _, _):
         # Were it encoded again, it would be so by an encoder of aiortc's.
         assert sender._RTCRtpSender__encoder.codec is None
+
+
+async def test_the_answer_names_the_stream_of_a_track():
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    for name in ('front', 'rear_2'):
+        _aiortc.name_stream(connection.addTransceiver('video', 'sendonly').sender, name)
+    sdp = (await connection.createOffer()).sdp
+    await connection.close()
+    assert [line.split()[0] for line in sdp.splitlines() if line.startswith('a=msid:')] == [
+        'a=msid:front', 'a=msid:rear_2',
+    ]  # fmt: skip
