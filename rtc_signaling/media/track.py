@@ -75,6 +75,7 @@ class Camera:
         self,
         convert: Convert = to_i420,
         doubt: Doubt = lambda image, i420: '',
+        *,
         name: str = '',
     ) -> None:
         self.enabled = True

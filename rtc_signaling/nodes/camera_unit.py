@@ -61,7 +61,7 @@ class CameraUnit:
         self._frame_age = node.create_publisher(Float64, f'{prefix}/frame_age', 10)
         self._latency = node.create_publisher(Float64, f'{prefix}/latency', 10)
         self._bridge = find_cv_bridge()
-        self.camera = Camera(self._to_i420, _doubt, name)
+        self.camera = Camera(self._to_i420, _doubt, name=name)
         self.camera.pacer.max_fps = config.max_fps
         self._images = ImageSubscription(node, config, self._on_image, name or 'camera')
 
