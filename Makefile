@@ -11,7 +11,7 @@ DEMO_ARGS ?=
 # finding its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test test-jazzy receivers lint env clean
+.PHONY: help demo test test-jazzy coverage receivers lint env clean
 .NOTPARALLEL:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo '             (DEMO_ARGS=--help lists its options)'
 	@echo 'make test    run every test; PYTEST_ARGS="-k name" chooses some'
 	@echo 'make test-jazzy  the same on the wheels of ROS 2 Jazzy, not Kilted; in a shell without ROS'
+	@echo 'make coverage    see that the unit tests take every branch of the pure core'
 	@echo 'make receivers   install Firefox, GStreamer and werift for test/receivers (apt-get, npm)'
 	@echo 'make lint    check style, types, shell scripts and the page'"'"'s modules'
 	@echo 'make env     only make the environment ($(VENV)) that the others need'
@@ -43,6 +44,14 @@ test:
 # As a variable of the command line, so that a `make demo` of the tests takes the same wheels.
 test-jazzy:
 	@$(MAKE) --no-print-directory test WHEELS=jazzy
+
+# The pure core is what test_layers.py says it is.
+coverage:
+	@tools/setup_env.sh $(VENV) test $(WHEELS)
+	@$(VENV)/bin/pytest -n 2 -q test/unit --cov --cov-report=
+	@$(VENV)/bin/coverage report --fail-under=100 --include="$$(cd test/unit && \
+		../../$(VENV)/bin/python3 -c 'from test_layers import CORE; print(",".join( \
+		f"rtc_signaling/{name.replace(chr(46), chr(47))}.py" for name in sorted(CORE)))')"
 
 receivers:
 	@tools/install_receivers.sh

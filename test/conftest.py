@@ -23,6 +23,14 @@ GRACE_S = 2.0
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        '--external-links',
+        action='store_true',
+        help='fetch the external links of the documents; this needs the internet',
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # rclpy's message support imports lark, which imports the deprecated sre_parse.
     config.addinivalue_line('filterwarnings', "ignore:module 'sre_:DeprecationWarning")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import aioice.ice
+import aiortc.clock
 from aioice.ice import get_host_addresses
 from aiortc import RTCRtpReceiver, RTCRtpSender, RTCSctpTransport
 from aiortc.rtp import (
@@ -32,6 +34,8 @@ LOOPBACK = '127.0.0.1'
 MAX_UNREAD_BYTES = 64 * 1024
 MAX_GAPS = 64
 MAX_STREAMS = 16
+# From the epoch of NTP, 1900, to that of Unix (RFC 868).
+_NTP_EPOCH_S = 2_208_988_800
 # Where aiortc keeps the timestamp of the last packet of an RTCRtpSender.
 _LAST_TIMESTAMP = '_RTCRtpSender__rtp_timestamp'
 # What aiortc's SCTP raises at packets that make no sense.
@@ -82,6 +86,28 @@ def name_stream(sender: RTCRtpSender, name: str) -> None:
         name: Letters, digits and `._-` alone.
     """
     sender._stream_id = name
+
+
+def ntp_time(time_ns: int) -> int:
+    """Return a time of the wall clock as an NTP timestamp (RFC 5905 section 6).
+
+    Args:
+        time_ns: Since the epoch of Unix, in ns.
+
+    Returns:
+        Seconds since 1900 in the upper 32 bits, their fraction in the lower.
+    """
+    seconds, rest_ns = divmod(time_ns, 10**9)
+    return (seconds + _NTP_EPOCH_S) << 32 | (rest_ns << 32) // 10**9
+
+
+def quicken_clock() -> None:
+    """Have aiortc read the clock in a quarter of the time, in this whole process.
+
+    It reads it twice for each packet, by way of datetime and timedelta, which takes a seventh of
+    all that a packet costs.
+    """
+    aiortc.clock.current_ntp_time = lambda: ntp_time(time.time_ns())
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from rtc_signaling.auth import SENDER
 from rtc_signaling.backoff import Backoff
 from rtc_signaling.client import SignalingClient
 from rtc_signaling.errors import ConnectionFailedError, ProtocolError, RefusedError
-from rtc_signaling.media._aiortc import offer_addresses
+from rtc_signaling.media._aiortc import offer_addresses, quicken_clock
 from rtc_signaling.media.encoding import EncodingSettings
 from rtc_signaling.media.peer import ViewerPeer
 from rtc_signaling.media.sender_figures import Link, SenderFigures
@@ -106,6 +106,7 @@ class CameraSender:
             RefusedError: Another sender took this one's name.
         """
         offer_addresses(self._config.ice_addresses)
+        quicken_clock()
         refusal: Exception | None = None
         try:
             async with asyncio.TaskGroup() as group:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
+import time
 
 import aioice.ice
+import aiortc.clock
+import aiortc.rtcrtpsender
 import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -52,6 +56,23 @@ async def test_exactly_the_chosen_addresses_are_offered(addresses, machine):
     machine.append('127.0.0.9')
     _aiortc.offer_addresses(addresses)
     assert sorted(await offered()) == sorted(addresses)
+
+
+@pytest.mark.parametrize('time_ns', [0, 1, 999_999_000, 1_795_000_000_123_456_000, 2**62])
+def test_the_time_is_that_of_aiortc(time_ns):
+    moment = datetime.datetime.fromtimestamp(0, datetime.UTC)
+    moment += datetime.timedelta(microseconds=time_ns // 1000)
+    microsecond = 2**32 / 1e6
+    assert abs(_aiortc.ntp_time(time_ns) - aiortc.clock.datetime_to_ntp(moment)) <= microsecond
+
+
+def test_aiortc_reads_the_quick_clock_for_each_packet(monkeypatch):
+    monkeypatch.setattr(aiortc.clock, 'current_ntp_time', aiortc.clock.current_ntp_time)
+    _aiortc.quicken_clock()
+    assert aiortc.rtcrtpsender.clock.current_ntp_time is aiortc.clock.current_ntp_time
+    before = _aiortc.ntp_time(time.time_ns())
+    now = aiortc.rtcrtpsender.clock.current_ntp_time()
+    assert before <= now <= _aiortc.ntp_time(time.time_ns())
 
 
 async def test_without_a_choice_those_of_the_machine_are_offered(machine):

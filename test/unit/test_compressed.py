@@ -202,6 +202,13 @@ def test_a_truncated_file_is_an_error(ending, share):
         compressed_to_i420(image)
 
 
+def test_a_png_without_a_header_is_an_error():
+    image = compressed(chart(), 'png')
+    image.data[12:16] = array('B', b'tEXt')
+    with pytest.raises(ImageError, match='supported are JPEG and PNG'):
+        compressed_to_i420(image)
+
+
 @pytest.mark.parametrize('ending', ['jpg', 'png'])
 @settings(deadline=None)
 @given(data=st.data())

@@ -74,6 +74,61 @@ def test_scaling_lists_are_skipped():
     assert (sps.width, sps.height) == (320, 240)
 
 
+class Bits:
+    """Write a parameter set bit by bit (7.2): what x264 never writes."""
+
+    def __init__(self, first: int) -> None:
+        self._text = f'{first:08b}'
+
+    def fixed(self, length: int, value: int) -> Bits:
+        self._text += f'{value:0{length}b}'
+        return self
+
+    def unsigned(self, *values: int) -> Bits:
+        """Write numbers as Exp-Golomb codes (9.1)."""
+        for value in values:
+            digits = f'{value + 1:b}'
+            self._text += '0' * (len(digits) - 1) + digits
+        return self
+
+    def signed(self, *values: int) -> Bits:
+        """Write numbers that may be negative (9.1.1)."""
+        return self.unsigned(*(2 * v - 1 if v > 0 else -2 * v for v in values))
+
+    @property
+    def unit(self) -> bytes:
+        """The NAL unit, with its stop bit."""
+        text = self._text + '1'
+        text += '0' * (-len(text) % 8)
+        return int(text, 2).to_bytes(len(text) // 8, 'big')
+
+
+def header(profile):
+    """Begin a sequence parameter set number 0 of level 3."""
+    return Bits(0x67).fixed(8, profile).fixed(8, 0).fixed(8, 30).unsigned(0)
+
+
+def size_of(bits):
+    """End it with one reference frame of 20 by 15 macroblocks, and read it."""
+    sps = Sps.parse(bits.unsigned(1).fixed(1, 0).unsigned(19, 14).fixed(1, 1).fixed(3, 0).unit)
+    return sps.width, sps.height
+
+
+def test_scaling_lists_of_a_sequence_are_skipped():
+    bits = header(100).unsigned(1, 0, 0).fixed(1, 0).fixed(1, 1)
+    bits.fixed(1, 1).signed(-8)  # the first list: the default, said by its first step
+    bits.fixed(1, 1).signed(8, *[1] * 15)  # the second: 16 steps
+    bits.fixed(4, 0)
+    bits.fixed(1, 1).signed(*[-1] * 8)  # the first of 64: the ninth value is the last again
+    bits.fixed(1, 0)
+    assert size_of(bits.unsigned(0, 0, 0)) == (320, 240)
+
+
+def test_an_order_of_pictures_by_a_cycle_is_skipped():
+    bits = header(66).unsigned(0, 1).fixed(1, 0).signed(-2, 3).unsigned(2).signed(4, -4)
+    assert size_of(bits) == (320, 240)
+
+
 def test_slices_tell_key_frames_and_count_pictures():
     film = H264Camera(key_frame_each=4, params='slices=3').film(9)
     sps = Sps.parse(of_type(film[0], h264.SPS)[0])

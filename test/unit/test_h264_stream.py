@@ -102,6 +102,19 @@ def test_a_picture_that_comes_twice_is_no_picture():
     ]  # fmt: skip
 
 
+def test_a_picture_that_none_refers_to_leaves_its_number_to_the_next():
+    units = nal_units(without(FILM[1], h264.SPS, h264.PPS))
+    unreferred = b''.join(b'\0\0\1' + bytes([unit[0] & ~96]) + unit[1:] for unit in units)
+    assert passed(H264Stream(), [FILM[0], unreferred, *FILM[1:5]]) == [True] * 6
+
+
+def test_ten_bits_are_refused_whatever_the_profile_says():
+    picture = H264Camera(profile='high10', pixel_format='yuv420p10le').picture(0)
+    sps = next(unit for unit in nal_units(picture) if unit_type(unit) == h264.SPS)
+    with pytest.raises(ImageError, match='of High with 10 bits, which browsers do not decode'):
+        H264Stream().take(b'\0\0\1' + sps[:1] + bytes([100]) + sps[2:])
+
+
 def test_an_interruption_lasts_up_to_the_next_key_frame():
     stream = H264Stream()
     stream.take(FILM[0])

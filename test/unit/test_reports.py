@@ -122,6 +122,14 @@ def test_a_sender_that_is_well_is_ok_in_each_part(name):
             Level.OK, '30.0 pictures a second',
         ),
         (
+            'encoder', {'key_frame_wait_s': 7.0}, Level.WARN,
+            'viewers wait 7.0 s by now for a key frame of the camera; set it to one each second',
+        ),
+        (
+            'encoder', {'key_frame_wait_s': 7.0, 'key_frame_spacing_s': 10.0}, Level.WARN,
+            'viewers wait 7.0 s by now for a key frame of the camera, the last ones were 10.0 s',
+        ),
+        (
             'viewer v1', {'viewer_figures': (ViewerFigures('v1', 'connecting', 0.0),)}, Level.WARN,
             'its connection is connecting',
         ),
@@ -292,6 +300,13 @@ def test_the_figures_of_the_encoders_and_the_ages_of_pictures_are_values():
     assert (values['h264_encode_ms_p50'], values['h264_encode_ms_p95']) == (17.0, 20.0)
     assert (values['age_arrived_ms_p50'], values['age_sent_ms_p95']) == (1.0, 20.0)
     assert 'age_encoded_ms_p50' not in values
+
+
+def test_what_the_camera_encodes_itself_is_told():
+    changes = {'stream': '640x480, High, level 3', 'key_frame_spacing_s': 1.5}
+    values = dict(sender_part('encoder', **changes).values)
+    assert values['passed_on_stream'] == '640x480, High, level 3'
+    assert values['passed_on_key_frame_spacing'] == 1.5
 
 
 def test_a_meter_of_pictures_keeps_their_ages_and_times():
