@@ -17,6 +17,7 @@ from rtc_signaling.cameras import (
     check_topic,
     from_list,
     from_names,
+    in_one_process,
 )
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.ros.transport import image_transport_environment
@@ -60,6 +61,14 @@ ARGUMENTS = [
         default_value='',
         description='YAML file with the cameras (as config/cameras.yaml of this package), to give '
         'topic, client_id and parameters of each; not together with cameras',
+    ),
+    DeclareLaunchArgument(
+        'one_process',
+        default_value='false',
+        choices=BOOLEAN,
+        description='true: one camera_sender for all of cameras or cameras_file, which '
+        'viewers then watch in one peer connection; they have one client_id and the same '
+        'parameters',
     ),
     DeclareLaunchArgument(
         'test_camera',
@@ -112,14 +121,23 @@ def _nodes(context):
     server = {'port': port} if port else {}
     sender = {'server_url': f'ws://127.0.0.1:{port}'} if port else {}
     nodes = [_node('signaling_server', server, options)]
-    for camera, inside in _cameras(context):
-        own = dict(camera.parameters) if camera else {}
-        if inside:
-            own['client_id'] = camera.client_id
-        topic = absolute(namespace, camera.image_topic)
-        placed = {'namespace': inside} if inside else {}
+    cameras, together = _cameras(context)
+    topics = [absolute(namespace, camera.image_topic) for camera in cameras]
+    if together:
+        own = {'cameras': [camera.name for camera in cameras]}
+        images = [
+            (f'{camera.name}/image_raw', topic)
+            for camera, topic in zip(cameras, topics, strict=True)
+        ]
+        nodes.append(_node('camera_sender', {**sender, **own}, options, remappings=images))
+    for camera, topic in zip(cameras, topics, strict=True):
+        placed = {'namespace': camera.name} if camera.name else {}
         images = {'remappings': [('camera/image_raw', topic)]}
-        nodes.append(_node('camera_sender', {**sender, **own}, options, **placed, **images))
+        if not together:
+            own = dict(camera.parameters)
+            if camera.name:
+                own['client_id'] = camera.client_id
+            nodes.append(_node('camera_sender', {**sender, **own}, options, **placed, **images))
         if _argument(context, 'test_camera') == 'true':
             # Without this environment most large images are lost on their way (see the file).
             transport = {'additional_env': image_transport_environment(CONFIG)}
@@ -128,19 +146,25 @@ def _nodes(context):
 
 
 def _cameras(context):
-    """Return the cameras, each with the namespace of its sender; the one camera is in none."""
+    """Return the cameras, the one camera without a name, and whether they are in one process."""
     names, file = (_argument(context, name) for name in ('cameras', 'cameras_file'))
-    image_topic = _argument(context, 'image_topic')
+    image_topic, together = (_argument(context, name) for name in ('image_topic', 'one_process'))
     if names and file:
         raise ConfigurationError('cameras', names, f'cameras_file is given as well: {file}')
     if not (names or file):
+        if together == 'true':
+            rule = 'is for several cameras: give cameras or cameras_file'
+            raise ConfigurationError('one_process', together, rule)
         topic = check_topic('image_topic', image_topic or 'camera/image_raw')
-        return [(CameraSpec('', topic, ''), '')]
+        return [CameraSpec('', topic, '')], False
     if image_topic:
         rule = 'is for one camera; with several, cameras_file gives the topic of each'
         raise ConfigurationError('image_topic', image_topic, rule)
     cameras = from_names(names) if names else from_list(file, _read_yaml('cameras_file', file))
-    return [(camera, camera.name) for camera in cameras]
+    if together == 'true':
+        source = 'cameras' if names else f'cameras_file {file}'
+        return in_one_process(source, cameras), True
+    return cameras, False
 
 
 def _read_yaml(name, value):

@@ -114,6 +114,8 @@ class Door:
         self.entering.discard(client)
         client.deadline_s = None
         client.role, client.principal = client.wished_role, principal
+        if client.role == SENDER and message.cameras is not UNSET:
+            client.cameras = tuple(dict.fromkeys(message.cameras))
         client.client_id = client.wished_id or self._new_secret()[:12]
         client.resume_token = self._new_secret()
         client.change(PeerEvent.WELCOMED)
@@ -154,6 +156,7 @@ class Door:
         client.sessions = old.sessions
         if resumed:
             client.delivery, client.receipts = old.delivery, old.receipts
+            client.cameras = old.cameras
             return
         self.withdraw(old)
         for session in client.sessions.values():

@@ -1,22 +1,23 @@
 """Which cameras a robot has: `cameras` and `cameras_file` of the launch file.
 
 Each camera gets a `camera_sender` in a namespace of its name, since the sender's topics and
-services (`camera_sender/status`) are relative: in one namespace two senders would share them.
+services (`camera_sender/status`) are relative: in one namespace two senders would share them. With
+`one_process` they get one `camera_sender` together, which has them apart by their names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtc_signaling.common_config import CAMERA_NAME as NAME
 from rtc_signaling.common_config import CLIENT_ID
 from rtc_signaling.errors import ConfigurationError
 from rtc_signaling.parameter import parameters
 from rtc_signaling.sender_config import SenderConfig
 
-NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,63}')
 TOPIC = re.compile(r'/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*')
 NAMESPACE = TOPIC
 
@@ -81,6 +82,23 @@ def from_list(file: str, document: Any) -> tuple[CameraSpec, ...]:
         raise ConfigurationError(f'{source}: cameras', entries, 'must be a list with a camera')
     found = [_entry(f'{source}: cameras[{i}]', entry) for i, entry in enumerate(entries)]
     return _distinct(source, found)
+
+
+def in_one_process(source: str, cameras: Sequence[CameraSpec]) -> tuple[CameraSpec, ...]:
+    """Return the cameras as those of one sender, which has one name and one set of parameters.
+
+    Raises:
+        ConfigurationError: One has a client_id or parameters of its own, or there are too many.
+    """
+    for camera in cameras:
+        if camera.client_id != camera.name:
+            rule = f'{camera.name} cannot have its own with one_process'
+            raise ConfigurationError(f'{source}: client_id', camera.client_id, rule)
+        if camera.parameters:
+            rule = f'{camera.name} cannot have its own with one_process'
+            raise ConfigurationError(f'{source}: parameters', dict(camera.parameters), rule)
+    SenderConfig(cameras=tuple(camera.name for camera in cameras))
+    return tuple(cameras)
 
 
 def absolute(namespace: str, topic: str) -> str:

@@ -8,7 +8,7 @@ import itertools
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -72,6 +72,7 @@ class SignalingClient:
             raise ConfigurationError.
         backoff: How long to wait between attempts.
         on_link: Called in the loop when the link came up (True) or was lost (False).
+        cameras: What a sender that has several cameras calls them.
 
     Raises:
         ConfigurationError: `url` is no address that one could connect to.
@@ -86,6 +87,7 @@ class SignalingClient:
         read_token: Callable[[], str | None] = lambda: None,
         backoff: Backoff | None = None,
         on_link: Callable[[bool], None] = lambda up: None,
+        cameras: Sequence[str] = (),
     ) -> None:
         name = f'&client_id={quote(client_id)}' if client_id else ''
         self._url = url
@@ -98,6 +100,7 @@ class SignalingClient:
         self._read_token = read_token
         self._backoff = backoff or Backoff(0.5, 30.0, random.uniform)
         self._on_link = on_link
+        self._cameras = list(cameras) or UNSET
         self._decoder: Decoder[FromServer] = Decoder(FromServer)
         self._encoder = Encoder()
         self._socket: ClientConnection | None = None
@@ -250,12 +253,13 @@ class SignalingClient:
         self._token = self._read_token()
         token = self._token or ''
         if not self._resume_token:
-            return Authenticate(token=token)
+            return Authenticate(token=token, cameras=self._cameras)
         return Authenticate(
             token=token,
             client_id=self._client_id,
             resume_token=self._resume_token,
             last_seq=self._last_seq,
+            cameras=self._cameras,
         )
 
     async def _write(self, socket: ClientConnection, message: Message) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 from rtc_signaling.parameter import parameter
 
 CLIENT_ID = re.compile(r'[A-Za-z0-9._:-]{1,64}')
+# Of a camera in a robot: part of topics and of namespaces, too.
+CAMERA_NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]{0,63}')
 ICE_URL = re.compile(r'(stun|stuns|turn|turns):[^\s@?]+(\?transport=(udp|tcp))?')
 
 

@@ -285,7 +285,12 @@ class SignalingCore:
             polite=client.role == RECEIVER,
             ice_servers=list(self._ice.ice_servers(client.client_id, unix_s)),
             peers=[
-                Peer(client_id=peer.client_id, role=peer.role, name=peer.client_id)
+                Peer(
+                    client_id=peer.client_id,
+                    role=peer.role,
+                    name=peer.client_id,
+                    cameras=list(peer.cameras) or UNSET,
+                )
                 for peer in self._presence.counterparts(client)
             ],
             resume_token=client.resume_token,

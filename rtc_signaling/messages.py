@@ -22,7 +22,12 @@ MAX_QUOTE_CHARS = 200
 MAX_DEPTH = 32
 CONNECTION_LOST = 'connection_lost'  # a reason of `peer_left`
 
+MAX_CAMERAS = 12  # of one sender
+
 ClientId = Annotated[str, Meta(pattern=r'^[A-Za-z0-9._:-]{1,64}\Z')]
+# What may stand in a=msid as well (RFC 8830).
+CameraName = Annotated[str, Meta(pattern=r'^[A-Za-z0-9._-]{1,64}\Z')]
+CameraNames = Annotated[list[CameraName], Meta(max_length=MAX_CAMERAS)]
 MessageId = Annotated[str, Meta(min_length=1, max_length=64)]
 Token = Annotated[str, Meta(max_length=4096)]
 # JSON has no infinity, but 1e999 reads as one.
@@ -51,13 +56,18 @@ class FromServerMessage(Message, kw_only=True, frozen=True):
 
 
 class Authenticate(Message, kw_only=True, frozen=True, tag='authenticate'):
-    """Show a credential (client to server), within `auth.timeout` of connecting."""
+    """Show a credential (client to server), within `auth.timeout` of connecting.
+
+    Attributes:
+        cameras: What a sender that has several cameras calls them, in its order.
+    """
 
     token: Token
     role: Annotated[str, Meta(pattern=r'^(sender|receiver)\Z')] | UnsetType = UNSET
     client_id: ClientId | UnsetType = UNSET
     resume_token: Token | UnsetType = UNSET
     last_seq: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    cameras: CameraNames | UnsetType = UNSET
 
 
 class Peer(Struct, kw_only=True, frozen=True):
@@ -66,6 +76,7 @@ class Peer(Struct, kw_only=True, frozen=True):
     client_id: str
     role: str
     name: str
+    cameras: list[str] | UnsetType = UNSET
 
 
 class IceServer(Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -108,12 +119,14 @@ class Offer(FromServerMessage, kw_only=True, frozen=True, tag='offer'):
 
     Attributes:
         offer_id: The maker's name for it, so that an answer can say what it answers.
+        cameras: Which of the sender's cameras a receiver wants in each video section, in order.
     """
 
     sdp: str
     client_id: ClientId | UnsetType = UNSET
     sender_id: ClientId | UnsetType = UNSET
     offer_id: MessageId | UnsetType = UNSET
+    cameras: CameraNames | UnsetType = UNSET
 
 
 class Answer(FromServerMessage, kw_only=True, frozen=True, tag='answer'):
@@ -160,9 +173,12 @@ class Bye(FromServerMessage, kw_only=True, frozen=True, tag='bye'):
     """Tell that one's own end of a session's video is gone, or will not be; between peers.
 
     Attributes:
-        reason: `busy`, `lost`, `failed`, `disabled` or `ended` (docs/protocol.md, 3).
+        reason: `busy`, `lost`, `failed`, `disabled`, `ended` or `unknown_camera`
+            (docs/protocol.md, 3).
         retry_after_s: When an offer may be of use.
         offer_id: That of the offer which the video came from, if it has one.
+        camera: The only one of the session's cameras that it is about; the others go on.
+        message: Why, in words.
     """
 
     reason: Annotated[str, Meta(max_length=256)]
@@ -170,6 +186,8 @@ class Bye(FromServerMessage, kw_only=True, frozen=True, tag='bye'):
     client_id: ClientId | UnsetType = UNSET
     sender_id: ClientId | UnsetType = UNSET
     offer_id: MessageId | UnsetType = UNSET
+    camera: CameraName | UnsetType = UNSET
+    message: Annotated[str, Meta(max_length=1024)] | UnsetType = UNSET
 
 
 class PeerJoined(FromServerMessage, kw_only=True, frozen=True, tag='peer_joined'):
@@ -178,6 +196,7 @@ class PeerJoined(FromServerMessage, kw_only=True, frozen=True, tag='peer_joined'
     client_id: str
     role: str
     name: str
+    cameras: list[str] | UnsetType = UNSET
 
 
 class PeerLeft(FromServerMessage, kw_only=True, frozen=True, tag='peer_left'):
@@ -227,6 +246,7 @@ class Stats(FromServerMessage, kw_only=True, frozen=True, tag='stats'):
         freezes: How often the picture froze, since the start.
         latency_ms: Age of the picture when it was presented.
         setup_ms: Time from the receiver's offer to a connection.
+        camera: Which of the session's cameras it is about; absent for the first.
     """
 
     client_id: ClientId | UnsetType = UNSET
@@ -239,6 +259,7 @@ class Stats(FromServerMessage, kw_only=True, frozen=True, tag='stats'):
     freezes: Amount | UnsetType = UNSET
     latency_ms: Amount | UnsetType = UNSET
     setup_ms: Amount | UnsetType = UNSET
+    camera: CameraName | UnsetType = UNSET
 
 
 class Error(FromServerMessage, kw_only=True, frozen=True, tag='error'):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # The samples that quantiles are taken over: some minutes of set-ups, some rounds of pings.
 SAMPLES = 256
@@ -335,6 +335,7 @@ class ViewerFigures:
         layer: Which encode of the camera it gets (docs/media.md), '' if it gets none yet.
         estimate_bps: Bits of video per second that its link carries; None as long as nothing shows
             a limit.
+        camera: Which of several cameras it is the video of.
     """
 
     client_id: str
@@ -348,6 +349,7 @@ class ViewerFigures:
     timing_ignored: int = 0
     layer: str = ''
     estimate_bps: float | None = None
+    camera: str = ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +380,8 @@ class SenderSnapshot:
         stream: What the camera's own H.264 is, in words; '' if it gives none.
         key_frame_wait_s: How long viewers wait by now for a key frame of it.
         key_frame_spacing_s: How long it was last without a key frame; 0 if that is not known.
+        cameras: Of a sender with several cameras, the figures of each by its name; in those the
+            other figures are sums, and what cannot be summed is empty.
     """
 
     server_url: str
@@ -403,6 +407,7 @@ class SenderSnapshot:
     stream: str = ''
     key_frame_wait_s: float = 0.0
     key_frame_spacing_s: float = 0.0
+    cameras: Mapping[str, SenderSnapshot] = field(default_factory=dict)
 
     @property
     def latency_s(self) -> float | None:

@@ -5,6 +5,8 @@ See docs/protocol.md, 2 (credentials) and 4.
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from rtc_signaling.admission import Door
 from rtc_signaling.auth import RECEIVER, Principal
 from rtc_signaling.effects import Effect
@@ -77,7 +79,12 @@ class Presence:
 
 
 def _joined(client: Client) -> PeerJoined:
-    return PeerJoined(client_id=client.client_id, role=client.role, name=client.client_id)
+    return PeerJoined(
+        client_id=client.client_id,
+        role=client.role,
+        name=client.client_id,
+        cameras=list(client.cameras) or UNSET,
+    )
 
 
 def _left(client: Client, reason: str) -> PeerLeft:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rtc_signaling.common_config import CLIENT_ID, ICE_URL, log_level, token_file
+from rtc_signaling.common_config import CAMERA_NAME, CLIENT_ID, ICE_URL, log_level, token_file
 from rtc_signaling.errors import ConfigurationError
+from rtc_signaling.messages import MAX_CAMERAS
 from rtc_signaling.parameter import parameter
 
 
@@ -25,6 +26,13 @@ class SenderConfig:
         'Name of this camera, as receivers see it',
         name='client_id',
         pattern=CLIENT_ID,
+    )
+    cameras: tuple[str, ...] = parameter(
+        (),
+        'Names of the cameras of this process, each on the topic NAME/image_raw; empty: one '
+        'camera without a name, on camera/image_raw',
+        name='cameras',
+        pattern=CAMERA_NAME,
     )
     auth_token_file: str = token_file()
     reconnect_min_s: float = parameter(
@@ -203,11 +211,17 @@ class SenderConfig:
     log_level: str = log_level()
 
     def __post_init__(self) -> None:
-        """Check what is a rule of two parameters.
+        """Check what is a rule of two parameters, or of a whole list.
 
         Raises:
-            ConfigurationError: `depth.near` is not below `depth.far`.
+            ConfigurationError: `depth.near` is not below `depth.far`, a camera is named twice, or
+                there are too many.
         """
+        if len(self.cameras) > MAX_CAMERAS:
+            raise ConfigurationError('cameras', self.cameras, f'must be at most {MAX_CAMERAS}')
+        for name in self.cameras:
+            if self.cameras.count(name) > 1:
+                raise ConfigurationError('cameras', name, 'two cameras have this name')
         if not self.depth_near_m < self.depth_far_m:
             raise ConfigurationError(
                 'depth.far', self.depth_far_m, f'must be above depth.near, {self.depth_near_m:g}'

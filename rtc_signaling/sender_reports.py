@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 
 from rtc_signaling.image_flow import ImageFlow, judge
 from rtc_signaling.metrics import EncoderFigures, PictureAges, SenderSnapshot, ViewerFigures
@@ -54,11 +56,64 @@ def status(snapshot: SenderSnapshot, flow: ImageFlow, seen: str, config: SenderC
     return Report('status', level, message, values)
 
 
-def diagnostics(snapshot: SenderSnapshot, flow: ImageFlow, config: SenderConfig) -> list[Report]:
-    """Return the parts for /diagnostics (REP 107), judged by the thresholds of `config`."""
+def status_of_all(
+    snapshot: SenderSnapshot,
+    flows: Mapping[str, ImageFlow],
+    seen: Mapping[str, str],
+    config: SenderConfig,
+) -> Report:
+    """Return the status of a sender with several cameras; each has one of its own besides.
+
+    Args:
+        snapshot: The sender's figures, with those of each camera.
+        flows: How images arrive, by the camera's name.
+        seen: Size and encoding of the last image, likewise.
+        config: The thresholds.
+    """
+    findings = [
+        (level, f'{name}: {message}')
+        for name, camera in snapshot.cameras.items()
+        for level, message in _camera_findings(camera, flows[name], config)
+    ]
+    level, message = worst(
+        _link_findings(snapshot) or findings,
+        f'sending to {snapshot.viewers_connected} viewer(s)'
+        if snapshot.enabled
+        else 'switched off (set_enabled)',
+    )
+    values = (
+        ('linked', snapshot.linked),
+        ('cameras', ', '.join(snapshot.cameras)),
+        ('cameras_off', ', '.join(n for n, c in snapshot.cameras.items() if not c.enabled)),
+        ('viewers', snapshot.viewers_connected),
+        ('viewers_joining', snapshot.viewers - snapshot.viewers_connected),
+        ('bitrate_bps', snapshot.bitrate_bps),
+        *((f'{name}_image', seen[name]) for name in snapshot.cameras),
+        *((f'{name}_image_rate', flows[name].received_hz) for name in snapshot.cameras),
+        *((f'{name}_fps', camera.fps) for name, camera in snapshot.cameras.items()),
+        ('server_url', snapshot.server_url),
+    )
+    return Report('status', level, message, values)
+
+
+def diagnostics(
+    snapshot: SenderSnapshot, flows: Mapping[str, ImageFlow], config: SenderConfig
+) -> list[Report]:
+    """Return the parts for /diagnostics (REP 107), judged by the thresholds of `config`.
+
+    Args:
+        snapshot: The sender's figures.
+        flows: How images arrive, by the camera's name; of a camera without one by ''.
+        config: The thresholds.
+    """
+    parts = []
+    for name, flow in flows.items():
+        camera = snapshot.cameras[name] if name else snapshot
+        parts += [_camera(camera, flow, config), _encoder(camera, flow, config)]
+        if name:
+            parts[-2:] = [replace(part, part=f'{part.part} {name}') for part in parts[-2:]]
     return [
-        _camera(snapshot, flow, config),
-        _encoder(snapshot, flow, config),
+        *parts,
         _link(snapshot),
         *(_viewer(figures, config) for figures in snapshot.viewer_figures),
     ]
@@ -237,7 +292,10 @@ def _viewer(figures: ViewerFigures, config: SenderConfig) -> Report:
     )
     known = tuple((key, value) for key, value in measured if value is not None)
     return Report(
-        f'viewer {figures.client_id}', level, message, (('state', figures.state), *known)
+        ' '.join(filter(None, ('viewer', figures.client_id, figures.camera))),
+        level,
+        message,
+        (('state', figures.state), *known),
     )
 
 

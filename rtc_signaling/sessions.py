@@ -164,6 +164,7 @@ class Client:
         deadline_s: When its state ends by itself (monotonic): no token in time, or not back in
             time; None for never.
         sessions: Its sessions by the other's client_id; both sides hold the same objects.
+        cameras: What a sender calls its cameras; empty if it has not said.
     """
 
     link: Hashable
@@ -179,6 +180,7 @@ class Client:
     receipts: Receipts | None = None
     violations: Violations | None = None
     sessions: dict[str, Session] = field(default_factory=dict)
+    cameras: tuple[str, ...] = ()
 
     def change(self, event: PeerEvent) -> None:
         """Go where the table says; a missing row is a bug of the caller."""

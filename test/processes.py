@@ -242,11 +242,11 @@ class Stack:
             ice_addresses = address
         self.rate_hz = rate_hz
         self.environment = ros_environment(domain_id, directory)
-        self._token_file = directory / 'tokens.json'
+        self.token_file = directory / 'tokens.json'
         self._running: dict[str, Process] = {}
         self._ended: list[Process] = []
         self._settings: dict[str, tuple[str, ...]] = {}
-        token_file = f'auth.token_file:={self._token_file}'
+        token_file = f'auth.token_file:={self.token_file}'
         self._parameters = {
             'signaling_server': [f'host:={address}', f'port:={self.port}', token_file],
             'test_camera': [f'rate:={rate_hz}'],
@@ -263,7 +263,7 @@ class Stack:
     @property
     def token(self) -> str:
         """The viewers' token, which the server has made."""
-        return load(self._token_file).receiver
+        return load(self.token_file).receiver
 
     @property
     def url(self) -> str:

@@ -154,9 +154,9 @@ class Observer:
         self.node.destroy_client(client)
         return future.result()
 
-    def driver(self, age_s=0.0):
+    def driver(self, age_s=0.0, topic='/camera/image_raw'):
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-        publisher = self.node.create_publisher(Image, '/camera/image_raw', qos)
+        publisher = self.node.create_publisher(Image, topic, qos)
         return Driver(publisher, self.node.get_clock(), age_s)
 
     def spin_until(self, condition, what):

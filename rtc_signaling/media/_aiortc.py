@@ -93,6 +93,19 @@ def chosen_candidates(receiver: RTCRtpReceiver) -> tuple[Any, Any] | None:
     return None if pair is None else (pair.local_candidate, pair.remote_candidate)
 
 
+def name_stream(sender: RTCRtpSender, name: str) -> None:
+    """Have the answer say `name` as the id of the MediaStream that a track is of (RFC 8830).
+
+    aiortc puts all tracks of a connection into one stream with an id that it draws at random, and
+    keeps it under a private name of each sender.
+
+    Args:
+        sender: Before the answer is made.
+        name: Letters, digits and `._-` alone.
+    """
+    sender._stream_id = name
+
+
 def ntp_time(time_ns: int) -> int:
     """Return a time of the wall clock as an NTP timestamp (RFC 5905 section 6).
 

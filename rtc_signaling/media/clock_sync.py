@@ -30,9 +30,14 @@ _RTP_MODULO = 2**32
 
 
 class Question(Struct, frozen=True, tag='ping'):
-    """Ask what time it is; `t0` comes back as it is."""
+    """Ask what time it is; `t0` comes back as it is.
+
+    Attributes:
+        mid: The media section of the pictures that are asked about; absent for the first.
+    """
 
     t0: float
+    mid: str | UnsetType = UNSET
 
 
 class Answer(Struct, frozen=True, tag='pong', omit_defaults=True):
@@ -46,6 +51,7 @@ class Answer(Struct, frozen=True, tag='pong', omit_defaults=True):
         t1_us: When the question came, in us of the clock that the stamps are of.
         t2_us: When the answer went, likewise.
         simulated: That clock is a simulation's, which runs as it likes: there are no times.
+        mid: The question's, if it had one.
     """
 
     t0: float
@@ -54,6 +60,7 @@ class Answer(Struct, frozen=True, tag='pong', omit_defaults=True):
     t1_us: int | UnsetType = UNSET
     t2_us: int | UnsetType = UNSET
     simulated: bool = False
+    mid: str | UnsetType = UNSET
 
     def encode(self) -> str:
         """Return the answer as JSON."""
@@ -63,13 +70,16 @@ class Answer(Struct, frozen=True, tag='pong', omit_defaults=True):
 class Questions:
     """Take one viewer's questions, and ignore what is none or too much.
 
+    Args:
+        streams: Of how many cameras it may ask.
+
     Attributes:
         ignored: How many messages were ignored.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, streams: int = 1) -> None:
         self.ignored = 0
-        self._bucket = TokenBucket(QUESTIONS_PER_S, QUESTIONS_BURST)
+        self._bucket = TokenBucket(QUESTIONS_PER_S * streams, QUESTIONS_BURST * streams)
         self._decoder = msgspec.json.Decoder(Question)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiortc import RTCRtpCodecCapability, RTCRtpSender
-from aiortc.sdp import SessionDescription
+from aiortc.sdp import MediaDescription, SessionDescription
 
 from rtc_signaling.media.encoder import CODECS
 from rtc_signaling.media.h264_stream import H264Offer
@@ -45,9 +45,16 @@ def negotiated(sdp: str) -> str | None:
     """
     for media in SessionDescription.parse(sdp).media:
         if media.kind == 'video' and media.port and media.rtp.codecs:
-            name = media.rtp.codecs[0].name.lower()
-            return name if name in CODECS else None
+            return codec_of(media)
     return None
+
+
+def codec_of(media: MediaDescription) -> str | None:
+    """Return which codec a video section of an answer of ours says; one of `CODECS`, or None."""
+    if not media.port or not media.rtp.codecs:
+        return None
+    name = media.rtp.codecs[0].name.lower()
+    return name if name in CODECS else None
 
 
 def offered_h264(sdp: str) -> H264Offer:
@@ -55,12 +62,17 @@ def offered_h264(sdp: str) -> H264Offer:
 
     Of several profiles the highest counts (RFC 6184, 8.1): browsers offer each that they decode.
     """
+    media = SessionDescription.parse(sdp).media
+    return max([H264Offer(), *(h264_of(one) for one in media if one.kind == 'video')])
+
+
+def h264_of(media: MediaDescription) -> H264Offer:
+    """Return which H.264 a video section of an offer says that is taken, likewise."""
     offers = [H264Offer()]
-    for media in SessionDescription.parse(sdp).media:
-        for codec in media.rtp.codecs if media.kind == 'video' else ():
-            mode = str(codec.parameters.get('packetization-mode', '0'))
-            if codec.name.lower() == 'h264' and mode == '1':
-                offers.append(_h264_offer(str(codec.parameters.get('profile-level-id', ''))))
+    for codec in media.rtp.codecs:
+        mode = str(codec.parameters.get('packetization-mode', '0'))
+        if codec.name.lower() == 'h264' and mode == '1':
+            offers.append(_h264_offer(str(codec.parameters.get('profile-level-id', ''))))
     return max(offers)
 
 

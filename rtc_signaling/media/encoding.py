@@ -126,7 +126,9 @@ class Encoding:
         on_stream: Callable[[Sps | None], None],
         *,
         doubt: Doubt,
+        name: str = '',
     ) -> None:
+        self._prefix = f'{name}: ' if name else ''
         self.settings = EncodingSettings()
         self.pacer = Pacer()
         self.stamps = StampTable()
@@ -337,7 +339,7 @@ class Encoding:
         )
         self._running[name] = encoder
         self.notes[feed.codec] = note = self._encoders.notes[feed.codec]
-        logger.info('%s: %dx%d by %s', name, width, height, encoder.name)
+        logger.info('%s%s: %dx%d by %s', self._prefix, name, width, height, encoder.name)
         if note:
             self._log(note, f'{encoder.name} is used')
         return encoder
@@ -372,4 +374,4 @@ class Encoding:
         if len(self._logged) >= MAX_REMEMBERED:
             self._logged.clear()
         self._logged[kind] = now_s
-        logger.error('%s; %s', text, consequence)
+        logger.error('%s%s; %s', self._prefix, text, consequence)

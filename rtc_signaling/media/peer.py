@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from aiortc import (
     RTCConfiguration,
@@ -15,15 +15,15 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
-from aiortc.sdp import candidate_from_sdp
+from aiortc.sdp import SessionDescription, candidate_from_sdp
 from msgspec import UNSET, UnsetType
 
-from rtc_signaling.media._aiortc import PacketPacer, Resending, watch_feedback
-from rtc_signaling.media.codecs import negotiated, offered_h264, preferences
+from rtc_signaling.media.allotment import allot
 from rtc_signaling.media.link import Link
 from rtc_signaling.media.timing_channel import TimingChannel
 from rtc_signaling.media.track import Camera
-from rtc_signaling.messages import Answer, IceCandidate, Message, Offer, Stats
+from rtc_signaling.media.viewer_stream import ViewerStream
+from rtc_signaling.messages import Answer, Bye, IceCandidate, Message, Offer, Stats
 from rtc_signaling.metrics import ViewerFigures
 
 logger = logging.getLogger(__name__)
@@ -40,62 +40,54 @@ MAX_INBOX = 128
 _END_OF_CANDIDATES = re.compile(r'^a=end-of-candidates\r?\n?', re.MULTILINE)
 
 
-class _Delivery(NamedTuple):
-    """Hold what a receiver report and the packet counter said at one look."""
-
-    packets_sent: int
-    size_bytes: int
-    report_time: float
-
-
 class ViewerPeer:
-    """Serve one viewer: answer its offers, send it the camera, notice when it is gone.
+    """Serve one viewer: answer its offer, send it its cameras, notice when it is gone.
 
     Messages are worked off one after the other in a task of this viewer's own, so that a slow or
     hostile one holds up nobody else. Use it in the loop.
 
     Args:
         client_id: The viewer's name in the signaling protocol.
-        camera: Where the pictures come from.
+        cameras: Those that there are, by name; one without a name has the key ''.
+        off: Returns those of them that are switched off now.
         ice_servers: STUN and TURN servers; never aiortc's public default.
         send: Sends a message to the viewer.
         timeout_s: Receiver reports missing for so long, while packets go out, mean it is gone.
         now_ns: Returns the time of the clock that stamps are of, in ns; None if that is simulated.
         codecs: The codecs that may be used, the preferred one first; empty for all.
+
+    Attributes:
+        offer_id: That of the viewer's offer.
+        timeout_s: As above; may be changed.
+        chooses: Whether the viewer's offer names cameras, so that it can be told of single ones.
     """
 
     def __init__(
         self,
         client_id: str,
-        camera: Camera,
+        cameras: Mapping[str, Camera],
+        off: Callable[[], AbstractSet[str]],
         ice_servers: list[RTCIceServer],
         send: Callable[[Message], Awaitable[None]],
-        timeout_s: float,
         *,
+        timeout_s: float,
         now_ns: Callable[[], int | None],
         codecs: Sequence[str] = (),
     ) -> None:
         self.client_id = client_id
         self.offer_id: str | UnsetType = UNSET
-        self._camera = camera
-        self._send = send
         self.timeout_s = timeout_s
+        self._cameras = cameras
+        self._off = off
+        self._send = send
+        self._now_ns = now_ns
+        self._codecs = codecs
         self._inbox: asyncio.Queue[Offer | IceCandidate] = asyncio.Queue(MAX_INBOX)
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers))
         self._link = Link()
-        self._track = camera.add_track(self._link)
-        self._stats = Stats()
-        self._bitrate_bps = 0.0
-        transceiver = self._connection.addTransceiver(self._track, direction='sendonly')
-        transceiver.setCodecPreferences(preferences(codecs))
-        self._feedback = watch_feedback(
-            transceiver.sender, self._track.request_key_frame, self._track.take_report
-        )
-        self._track.forget_sent = Resending(transceiver.sender).forget
-        self._track.pace = PacketPacer(transceiver.sender).pace
-        self._timing = TimingChannel(
-            self._connection, transceiver.sender, camera.stamps, now_ns, client_id
-        )
+        self._streams: list[ViewerStream] = []
+        self._timing: TimingChannel | None = None
+        self.chooses = False
 
     @property
     def connection_state(self) -> str:
@@ -103,31 +95,31 @@ class ViewerPeer:
         return str(self._connection.connectionState)
 
     @property
-    def figures(self) -> ViewerFigures:
-        """How its video is, as far as it is known; what it reports may be stale or untrue."""
-        stats = self._stats
-        rtt_ms, latency_ms = _known(stats.rtt_ms), _known(stats.latency_ms)
-        return ViewerFigures(
-            client_id=self.client_id,
-            state=self.connection_state,
-            bitrate_bps=self._bitrate_bps,
-            fps=_known(stats.fps),
-            loss=self._feedback.loss if stats.loss is UNSET else float(stats.loss),
-            freezes=_known(stats.freezes),
-            rtt_s=self._link.rtt_s if rtt_ms is None else rtt_ms / 1000,
-            latency_s=None if latency_ms is None else latency_ms / 1000,
-            timing_ignored=self._timing.ignored,
-            layer='' if self._track.feed is None else self._camera.layer(self._track),
-            estimate_bps=self._link.bps,
-        )
+    def figures(self) -> tuple[ViewerFigures, ...]:
+        """How the video of each of its cameras is; without one, how its connection is."""
+        state = self.connection_state
+        ignored = 0 if self._timing is None else self._timing.ignored
+        found = [stream.figures(self.client_id, state, ignored) for stream in self._streams]
+        return tuple(found) or (ViewerFigures(self.client_id, state, 0.0),)
 
     def take_stats(self, stats: Stats) -> None:
-        """Keep what the viewer reports of its video."""
-        self._stats = stats
+        """Keep what the viewer reports of a video; without a name, of its first."""
+        for stream in self._streams:
+            if stats.camera in (UNSET, stream.name):
+                stream.take_stats(stats)
+                break
 
-    def request_key_frame(self) -> None:
-        """Have a key frame come soon."""
-        self._track.request_key_frame()
+    def request_key_frame(self, names: Collection[str]) -> bool:
+        """Have a key frame of these cameras come soon; return whether it has one of them."""
+        asked = [stream for stream in self._streams if stream.name in names]
+        for stream in asked:
+            stream.request_key_frame()
+        return bool(asked)
+
+    @property
+    def cameras(self) -> set[str]:
+        """The names of the cameras that it gets, once its offer was taken."""
+        return {stream.name for stream in self._streams}
 
     def put(self, message: Offer | IceCandidate) -> None:
         """Leave a message of the viewer's; one too many is dropped, with a warning."""
@@ -154,7 +146,8 @@ class ViewerPeer:
             worker.cancel()
             watcher.cancel()
             await asyncio.gather(worker, watcher, return_exceptions=True)
-            self._camera.remove_track(self._track)
+            for stream in self._streams:
+                stream.close()
             await self._connection.close()
 
     async def _work(self) -> str:
@@ -168,11 +161,17 @@ class ViewerPeer:
     async def _answer(self, offer: Offer) -> None:
         connection = self._connection
         sdp = _END_OF_CANDIDATES.sub('', offer.sdp)
+        offered = SessionDescription.parse(sdp)
+        if not offered.media:
+            raise ValueError('the offer has no media section')
+        unknown = self._allot(offer, offered)
         await connection.setRemoteDescription(RTCSessionDescription(sdp, 'offer'))
-        self._timing.guard()
+        if self._timing is not None:
+            self._timing.guard()
         description = await connection.createAnswer()
-        self._track.h264 = offered_h264(sdp)
-        self._track.codec = negotiated(description.sdp) or ''
+        answered = SessionDescription.parse(description.sdp)
+        for stream in self._streams:
+            stream.agree(offered, answered)
         await connection.setLocalDescription(description)
         # aiortc gathers before it returns: the answer carries all of its candidates.
         answer = Answer(
@@ -181,6 +180,44 @@ class ViewerPeer:
             offer_id=offer.offer_id,
         )
         await self._send(answer)
+        for name in unknown:
+            there = ', '.join(self._cameras)
+            await self._send(self.bye_of(name, 'unknown_camera', f'there are {there}'))
+        for name in sorted(self.cameras & self._off() if self.chooses else ()):
+            await self._send(self.bye_of(name, 'disabled', 'is switched off'))
+
+    def _allot(self, offer: Offer, offered: SessionDescription) -> Sequence[str]:
+        """Make the streams that the offer asks for; return the names that are no cameras here.
+
+        aiortc gives the video sections of an offer to transceivers in their order.
+        """
+        names = list(self._cameras)
+        # To names a camera without one has nothing to say.
+        wanted = None if offer.cameras is UNSET or names == [''] else offer.cameras
+        self.chooses = wanted is not None
+        count = sum(media.kind == 'video' for media in offered.media)
+        allotment = allot(count, wanted, names)
+        for name in allotment.sections:
+            if name is None:
+                self._connection.addTransceiver('video', direction='inactive')
+            else:
+                camera = self._cameras[name]
+                self._streams.append(
+                    ViewerStream(self._connection, name, camera, self._codecs, self._link)
+                )
+        self._timing = TimingChannel(self._connection, self._streams, self._now_ns, self.client_id)
+        return allotment.unknown
+
+    def bye_of(self, name: str, reason: str, why: str) -> Bye:
+        """Return what tells a viewer that names cameras why one does not come, or no more."""
+        logger.info('viewer %s: does not get the camera %s: %s', self.client_id, name, why)
+        return Bye(
+            client_id=self.client_id,
+            offer_id=self.offer_id,
+            reason=reason,
+            camera=name,
+            message=f'camera = {name!r}: {why}',
+        )
 
     async def _add_candidate(self, message: IceCandidate) -> None:
         if self._connection.remoteDescription is None:
@@ -208,7 +245,6 @@ class ViewerPeer:
         """Return when the viewer is gone, with the reason."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + CONNECT_TIMEOUT_S
-        last = _Delivery(0, 0, 0.0)
         silent_s = 0.0
         while True:
             await asyncio.sleep(WATCH_PERIOD_S)
@@ -219,27 +255,11 @@ class ViewerPeer:
                 if loop.time() > deadline_s:
                     return f'no connection within {CONNECT_TIMEOUT_S:.0f} s'
                 continue
-            now = await self._delivery()
-            self._bitrate_bps = (now.size_bytes - last.size_bytes) * 8 / WATCH_PERIOD_S
+            looks = [await stream.look(WATCH_PERIOD_S) for stream in [*self._streams]]
             # Reports stop by themselves when nothing is sent; then ICE's consent checks decide.
-            sending = now.packets_sent > last.packets_sent
+            sending = any(sent for sent, _ in looks)
             silent_s = silent_s + WATCH_PERIOD_S if sending else 0.0
-            if now.report_time > last.report_time:
+            if any(reported for _, reported in looks):
                 silent_s = 0.0
             if silent_s >= self.timeout_s:
                 return f'no receiver report for {silent_s:.0f} s'
-            last = now
-
-    async def _delivery(self) -> _Delivery:
-        sender = self._connection.getSenders()[0]
-        packets_sent, size_bytes, report_time = 0, 0, 0.0
-        for stats in (await sender.getStats()).values():
-            if stats.type == 'outbound-rtp':
-                packets_sent, size_bytes = stats.packetsSent, stats.bytesSent
-            elif stats.type == 'remote-inbound-rtp':
-                report_time = stats.timestamp.timestamp()
-        return _Delivery(packets_sent, size_bytes, report_time)
-
-
-def _known(amount: float | UnsetType) -> float | None:
-    return None if isinstance(amount, UnsetType) else float(amount)

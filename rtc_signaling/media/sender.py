@@ -1,4 +1,4 @@
-"""The camera sender without ROS: a signaling client, a camera, and a peer for each viewer."""
+"""The camera sender without ROS: a signaling client, cameras, and a peer for each viewer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiortc import RTCIceServer
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from rtc_signaling.auth import SENDER
 from rtc_signaling.backoff import Backoff
@@ -19,6 +19,7 @@ from rtc_signaling.errors import ConnectionFailedError, ProtocolError, RefusedEr
 from rtc_signaling.media._aiortc import offer_addresses, quicken_clock
 from rtc_signaling.media.encoding import EncodingSettings
 from rtc_signaling.media.peer import ViewerPeer
+from rtc_signaling.media.sender_figures import SenderFigures, SignalingLink
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import (
     CONNECTION_LOST,
@@ -34,7 +35,7 @@ from rtc_signaling.messages import (
     PeerLeft,
     Stats,
 )
-from rtc_signaling.metrics import SenderMeter, SenderSnapshot
+from rtc_signaling.metrics import SenderSnapshot
 from rtc_signaling.sender_config import SenderConfig
 
 logger = logging.getLogger(__name__)
@@ -44,19 +45,21 @@ SNAPSHOT_PERIOD_S = 1.0
 BYE_TIMEOUT_S = 5.0
 # When a viewer for whom there is no place may ask again.
 BUSY_RETRY_S = 5.0
+# The reason of a `bye` of a camera that is switched off.
+DISABLED = 'disabled'
 # Close code for "a newer connection took this client_id" (docs/protocol.md).
 REPLACED = 4409
 
 
 class CameraSender:
-    """Send one camera to every receiver that asks for it.
+    """Send cameras to every receiver that asks for them.
 
     Use it in one event loop: `async with CameraSender(...).run():`. Everything but `camera.put`
     belongs to that loop's thread.
 
     Args:
         config: The operator's settings.
-        camera: Where images are put.
+        cameras: Where images are put: one camera without a name, or several by their names.
         read_token: Returns the credential, or None; called at each connection attempt.
         on_snapshot: Called in the loop with the figures, on each change and each second.
         now_ns: Returns the time of the clock that stamps are of, in ns; None if that is simulated.
@@ -65,13 +68,14 @@ class CameraSender:
     def __init__(
         self,
         config: SenderConfig,
-        camera: Camera,
+        cameras: Camera | Mapping[str, Camera],
         read_token: Callable[[], str | None],
         on_snapshot: Callable[[SenderSnapshot], None],
         now_ns: Callable[[], int | None] = time.time_ns,
     ) -> None:
         self._config = config
-        self._camera = camera
+        self._cameras = {'': cameras} if isinstance(cameras, Camera) else dict(cameras)
+        names = tuple(filter(None, self._cameras))
         self._on_snapshot = on_snapshot
         self._now_ns = now_ns
         self._client = SignalingClient(
@@ -81,6 +85,7 @@ class CameraSender:
             read_token=read_token,
             backoff=Backoff(config.reconnect_min_s, config.reconnect_max_s, random.uniform),
             on_link=lambda up: self._report(),
+            cameras=names,
         )
         self._server_ice: list[IceServer] = []
         self._present: set[str] = set()
@@ -88,9 +93,10 @@ class CameraSender:
         self._tasks: dict[asyncio.Task[str], ViewerPeer] = {}
         self._byes: dict[asyncio.Task[None], str] = {}
         self._refusal = ''
-        self._enabled = config.enabled
-        self._meter = SenderMeter()
-        self._configure_camera()
+        self._off = set() if config.enabled else set(self._cameras)
+        self._switch()
+        self._figures = SenderFigures(self._cameras)
+        self._configure_cameras()
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator[CameraSender]:
@@ -105,7 +111,7 @@ class CameraSender:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._camera.run()),
+                    *(group.create_task(camera.run()) for camera in self._cameras.values()),
                     group.create_task(self._talk()),
                     group.create_task(self._report_periodically()),
                 ]
@@ -125,69 +131,73 @@ class CameraSender:
     def reconfigure(self, config: SenderConfig) -> None:
         """Take up the parameters that are live; what is read at the start stays."""
         self._config = config
-        self._configure_camera()
+        self._configure_cameras()
         for peer in self._peers.values():
             peer.timeout_s = config.viewer_timeout_s
 
-    def _configure_camera(self) -> None:
+    def _configure_cameras(self) -> None:
         config = self._config
-        self._camera.pacer.max_fps = config.max_fps
-        self._camera.configure(
-            EncodingSettings(
-                config.encoder,
-                config.encoder_preset,
-                config.bitrate_bps,
-                config.key_frame_interval_s,
-                config.adaptation,
-            )
+        settings = EncodingSettings(
+            config.encoder,
+            config.encoder_preset,
+            config.bitrate_bps,
+            config.key_frame_interval_s,
+            config.adaptation,
         )
+        for camera in self._cameras.values():
+            camera.pacer.max_fps = config.max_fps
+            camera.configure(settings)
 
-    def set_enabled(self, enabled: bool) -> int:
-        """Switch the camera on or off; return how many viewers were let go."""
-        self._enabled = enabled
-        let_go = [] if enabled else list(self._peers.values())
-        for peer in let_go:
-            self._drop(peer.client_id)
-            self._say_bye(peer.client_id, peer.offer_id, 'disabled')
+    def set_enabled(self, enabled: bool, name: str | None = None) -> int:
+        """Switch a camera on or off, all of them without a name.
+
+        A viewer that has no other camera is let go. One that has keeps its connection; when the
+        camera is switched on again, its pictures go on there.
+
+        Returns:
+            How many viewers do not get it any more.
+        """
+        names = set(self._cameras) if name is None else {name}
+        self._off = self._off - names if enabled else self._off | names
+        self._switch()
+        count = 0
+        for peer in [*self._peers.values()] if not enabled else ():
+            lost = peer.cameras & names
+            if (peer.cameras or set(self._cameras)) <= self._off:
+                self._drop(peer.client_id)
+                self._say_bye(
+                    Bye(client_id=peer.client_id, offer_id=peer.offer_id, reason=DISABLED)
+                )
+                count += 1
+            elif lost:
+                # Without the camera's name it would be the end of everything.
+                for gone in sorted(lost) if peer.chooses else ():
+                    self._say_bye(peer.bye_of(gone, DISABLED, 'is switched off'))
+                count += 1
         self._report()
-        return len(let_go)
+        return count
 
-    def request_key_frame(self) -> int:
-        """Send every viewer a key frame soon; return how many viewers there are."""
-        for peer in self._peers.values():
-            peer.request_key_frame()
-        return len(self._peers)
+    def _switch(self) -> None:
+        for name, camera in self._cameras.items():
+            camera.enabled = name not in self._off
+
+    def _asked(self, offer: Offer) -> set[str]:
+        """Return the cameras that an offer is about."""
+        names = list(self._cameras)
+        if offer.cameras is not UNSET and names != ['']:
+            names = [name for name in offer.cameras if name in names]
+        return set(names[: offer.sdp.count('\nm=video ')])
+
+    def request_key_frame(self, name: str | None = None) -> int:
+        """Send every viewer of a camera, or of any, a key frame soon; return how many."""
+        names = set(self._cameras) if name is None else {name}
+        return sum(peer.request_key_frame(names) for peer in self._peers.values())
 
     def snapshot(self) -> SenderSnapshot:
         """Return the figures of now."""
-        viewers = tuple(peer.figures for peer in self._peers.values())
-        states = [figures.state for figures in viewers]
-        counts = self._camera.counts
-        return SenderSnapshot(
-            server_url=self._config.server_url,
-            linked=self._client.connected,
-            refusal=self._refusal,
-            viewers=len(states),
-            viewers_connected=states.count('connected'),
-            images_received=counts.received,
-            images_replaced=counts.replaced,
-            images_bad=counts.bad,
-            pictures_shown=counts.shown,
-            last_error=self._camera.last_error,
-            enabled=self._enabled,
-            fps=self._meter.fps,
-            bitrate_bps=sum((figures.bitrate_bps for figures in viewers), start=0.0),
-            drop_rate=self._meter.drop_rate,
-            viewer_figures=viewers,
-            pictures_dropped=counts.dropped,
-            encoder_error=self._camera.encoder_error,
-            encoder_failures=counts.failed,
-            encoders=self._camera.encoders,
-            ages=self._camera.ages,
-            stream=self._camera.stream,
-            key_frame_wait_s=self._camera.key_frame_wait_s,
-            key_frame_spacing_s=self._camera.key_frame_spacing_s,
-        )
+        link = SignalingLink(self._config.server_url, self._client.connected, self._refusal)
+        viewers = [peer.figures for peer in self._peers.values()]
+        return self._figures.snapshot(link, viewers, self._off)
 
     async def _talk(self) -> None:
         """Stay connected to the server, whatever it says, and serve its messages."""
@@ -245,8 +255,8 @@ class CameraSender:
         # An offer is always of a new peer connection of the viewer's: aiortc can neither restart
         # ICE nor roll back.
         self._drop(client_id)
-        if not self._enabled:
-            self._say_bye(client_id, offer.offer_id, 'disabled')
+        if (self._asked(offer) or set(self._cameras)) <= self._off:
+            self._say_bye(Bye(client_id=client_id, offer_id=offer.offer_id, reason=DISABLED))
             return
         if len(self._peers) >= self._config.max_viewers:
             logger.warning(
@@ -254,14 +264,22 @@ class CameraSender:
                 client_id,
                 len(self._peers),
             )
-            self._say_bye(client_id, offer.offer_id, 'busy', BUSY_RETRY_S)
+            self._say_bye(
+                Bye(
+                    client_id=client_id,
+                    offer_id=offer.offer_id,
+                    reason='busy',
+                    retry_after_s=BUSY_RETRY_S,
+                )
+            )
             return
         peer = ViewerPeer(
             client_id,
-            self._camera,
+            self._cameras,
+            lambda: self._off,
             self._ice_servers(),
             self._send_to_viewer,
-            self._config.viewer_timeout_s,
+            timeout_s=self._config.viewer_timeout_s,
             now_ns=self._now_ns,
             codecs=self._config.codec_preference,
         )
@@ -279,19 +297,11 @@ class CameraSender:
         except (ConnectionFailedError, ProtocolError) as error:
             logger.warning('an answer did not reach its viewer: %s', error)
 
-    def _say_bye(
-        self,
-        client_id: str,
-        offer_id: str | UnsetType,
-        reason: str,
-        retry_after_s: float | UnsetType = UNSET,
-    ) -> None:
+    def _say_bye(self, bye: Bye) -> None:
         """Tell a viewer, in a task, that it is let go, if it can be told."""
+        client_id = bye.client_id or ''
         if client_id not in self._present:
             return
-        bye = Bye(
-            client_id=client_id, offer_id=offer_id, reason=reason, retry_after_s=retry_after_s
-        )
         task = asyncio.create_task(self._send_bye(bye), name=f'bye {client_id}')
         self._byes[task] = client_id
         task.add_done_callback(self._byes.pop)
@@ -337,7 +347,8 @@ class CameraSender:
         if self._peers.get(client_id) is peer:
             del self._peers[client_id]
             if reason:
-                self._say_bye(client_id, peer.offer_id, reason)
+                bye = Bye(client_id=client_id, offer_id=peer.offer_id, reason=reason)
+                self._say_bye(bye)
         self._report()
 
     async def _close_peers(self) -> None:
@@ -352,7 +363,6 @@ class CameraSender:
     async def _report_periodically(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            counts = self._camera.counts
-            self._meter.look(loop.time(), counts.received, counts.replaced, counts.shown)
+            self._figures.look(loop.time())
             self._report()
             await asyncio.sleep(SNAPSHOT_PERIOD_S)

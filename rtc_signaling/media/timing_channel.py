@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpSender
+from aiortc import RTCDataChannel, RTCPeerConnection
+from msgspec import UNSET
 
-from rtc_signaling.media._aiortc import DataGuard, RtpOrigin
-from rtc_signaling.media.clock_sync import Answer, Question, Questions, StampTable
+from rtc_signaling.media._aiortc import DataGuard
+from rtc_signaling.media.clock_sync import Answer, Question, Questions
+from rtc_signaling.media.viewer_stream import ViewerStream
 
 logger = logging.getLogger(__name__)
 
 LABEL = 'timing'
-# The page opens one; each of those that stay open costs memory.
+# With one camera. The page opens one for each; each of those that stay open costs memory.
 MAX_CHANNELS = 4
 # An answer has 100 bytes, up to 2500; a viewer that takes none gets no more.
 MAX_UNSENT_BYTES = 16 * 1024
@@ -28,8 +30,7 @@ class TimingChannel:
 
     Args:
         connection: The viewer's, before it has taken the offer.
-        sender: The one that sends the camera's pictures.
-        stamps: The camera's.
+        streams: The cameras that it gets.
         now_ns: Returns the time of the clock that stamps are of, in ns; None if that is simulated.
         name: The viewer's, for the log.
     """
@@ -37,17 +38,17 @@ class TimingChannel:
     def __init__(
         self,
         connection: RTCPeerConnection,
-        sender: RTCRtpSender,
-        stamps: StampTable,
+        streams: Sequence[ViewerStream],
         now_ns: Callable[[], int | None],
         name: str,
     ) -> None:
         self._connection = connection
-        self._origin = RtpOrigin(sender)
-        self._stamps = stamps
+        self._streams = streams
         self._now_ns = now_ns
         self._name = name
-        self._questions = Questions()
+        cameras = max(len(streams), 1)
+        self._questions = Questions(cameras)
+        self._max_channels = MAX_CHANNELS + cameras - 1
         self._channels = 0
         self._guard: DataGuard | None = None
         self._over = False
@@ -65,8 +66,8 @@ class TimingChannel:
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         self._channels += 1
-        if self._channels > MAX_CHANNELS:
-            self._on_excess(f'more than {MAX_CHANNELS} of them')
+        if self._channels > self._max_channels:
+            self._on_excess(f'more than {self._max_channels} of them')
         else:
             channel.on('message', lambda message: self._on_message(channel, message))
 
@@ -87,18 +88,24 @@ class TimingChannel:
     def _answer(self, channel: RTCDataChannel, asked: Question, came_ns: int | None) -> None:
         if channel.readyState != 'open' or channel.bufferedAmount > MAX_UNSENT_BYTES:
             return
-        origin = self._origin.value
-        runs = () if origin is None else self._stamps.runs(origin)
-        pictures = self._stamps.pictures
+        stream = self._stream(asked)
+        runs, pictures = ((), 0) if stream is None else (stream.runs(), stream.pictures)
         now_ns = self._now_ns()
         if came_ns is None or now_ns is None:
-            answer = Answer(asked.t0, runs, pictures, simulated=True)
+            answer = Answer(asked.t0, runs, pictures, simulated=True, mid=asked.mid)
         else:
-            answer = Answer(asked.t0, runs, pictures, t1_us=came_ns // 1000, t2_us=now_ns // 1000)
+            t1_us, t2_us = came_ns // 1000, now_ns // 1000
+            answer = Answer(asked.t0, runs, pictures, t1_us, t2_us, mid=asked.mid)
         try:
             channel.send(answer.encode())
         except ValueError:  # longer than the viewer says that it takes
             self._on_excess('it takes no answer of ordinary length')
+
+    def _stream(self, asked: Question) -> ViewerStream | None:
+        """Return what the question is about; None if that is no video of ours."""
+        if asked.mid is UNSET:
+            return next(iter(self._streams), None)
+        return next((stream for stream in self._streams if stream.mid == asked.mid), None)
 
     def _on_excess(self, what: str) -> None:
         """Listen to none of the viewer's data channels any more; its video goes on."""

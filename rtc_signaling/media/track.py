@@ -68,7 +68,11 @@ class Camera:
         convert: Makes I420 of an image, in the array that it is given if that fits, or raises
             MediaError; called in the encoder thread.
         doubt: Says what is wrong with an image that can be shown all the same, likewise.
+        name: The camera's in the log; '' for none.
         first_hold_s: How long a viewer with a weak link keeps up before it tries a better layer.
+
+    Attributes:
+        enabled: Whether images are taken; any thread.
     """
 
     def __init__(
@@ -76,8 +80,10 @@ class Camera:
         convert: Convert = to_i420,
         doubt: Doubt = lambda image, i420: '',
         *,
+        name: str = '',
         first_hold_s: float = FIRST_HOLD_S,
     ) -> None:
+        self.enabled = True
         self._received = 0
         self._replaced = 0
         self._dropped = 0
@@ -93,7 +99,7 @@ class Camera:
         self._waits = KeyFrameWaits()
         self._encoding = Encoding(
             convert, tuple(self._feeds.values()), self._passed_on, self._hand_over,
-            self._on_stream, doubt=doubt,
+            self._on_stream, doubt=doubt, name=name,
         )  # fmt: skip
         self._loop: asyncio.AbstractEventLoop | None = None
         self._meter = PictureMeter()
@@ -188,6 +194,8 @@ class Camera:
             age_s: How old it is by its stamp, in s; None if that is not known.
         """
         self._received += 1
+        if not self.enabled:
+            return
         age_ns = 0 if age_s is None else int(age_s * 1e9)
         arrival = Arrival(image, stamp_ns, time.monotonic_ns(), age_ns, self._received)
         self._replaced += self._encoding.put(arrival)

@@ -97,7 +97,11 @@ class BackgroundNode(Generic[SnapshotT, ServiceT]):
         self._errors.stop()
         level, message = (Level.ERROR, 'died') if died else (Level.STALE, 'stopped')
         self._diagnostics.publish_last(level, message)
-        self._status.publish_last(Report('status', level, message))
+        self._publish_last(Report('status', level, message))
+
+    def _publish_last(self, report: Report) -> None:
+        """Publish the status that stays when the node is gone."""
+        self._status.publish_last(report)
 
     def _take(self, snapshot: SnapshotT) -> None:
         self._last = snapshot

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from contextlib import AbstractAsyncContextManager
 
 from rclpy.context import Context
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float64, UInt32
 from std_srvs.srv import SetBool, Trigger
 
 from rtc_signaling import sender_reports
 from rtc_signaling.loop_thread import LoopThread
-from rtc_signaling.media.compressed import compressed_to_i420, encoding_of
-from rtc_signaling.media.frames import DepthMapping, Pixels, describe, doubt, to_i420
-from rtc_signaling.media.h264_stream import AccessUnit, is_h264
 from rtc_signaling.media.sender import CameraSender
-from rtc_signaling.media.track import Camera
 from rtc_signaling.metrics import SenderSnapshot
 from rtc_signaling.nodes.background import BackgroundNode
+from rtc_signaling.nodes.camera_unit import CameraUnit
 from rtc_signaling.report import Report
-from rtc_signaling.ros.bridge import find_cv_bridge
-from rtc_signaling.ros.images import AnyImage, ImageSubscription
 from rtc_signaling.ros.logging import forward_logs, set_log_level
 from rtc_signaling.ros.parameters import LiveParameters, declare
 from rtc_signaling.sender_config import SenderConfig
@@ -33,13 +28,18 @@ logger = logging.getLogger(__name__)
 
 
 class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
-    """Send a camera's images to WebRTC viewers and publish how that goes.
+    """Send cameras' images to WebRTC viewers and publish how that goes.
 
-    Subscribes to `camera/image_raw`. Publishes `camera_sender/status`, `camera_sender/errors`,
-    /diagnostics, and as plain numbers `camera_sender/viewers`, `camera_sender/fps` (Hz),
-    `camera_sender/bitrate` (bit/s), `camera_sender/frame_age` (s) and `camera_sender/latency` (s,
-    as the viewers measured it). Services `camera_sender/request_keyframe` and
-    `camera_sender/set_enabled`. Construct, spin and close it on one thread.
+    Without names in `cameras` it subscribes to `camera/image_raw`. It publishes
+    `camera_sender/status`, `camera_sender/errors`, /diagnostics, and as plain numbers
+    `camera_sender/viewers`, `camera_sender/fps` (Hz), `camera_sender/bitrate` (bit/s),
+    `camera_sender/frame_age` (s) and `camera_sender/latency` (s, as the viewers measured it).
+    Services `camera_sender/request_keyframe` and `camera_sender/set_enabled`.
+
+    With names each camera has all of these below `camera_sender/<name>` (`CameraUnit`), but the
+    errors; the status, the viewers, the bitrate and the services of the node are of all together.
+
+    Construct, spin and close it on one thread.
 
     Raises:
         ConfigurationError: A parameter cannot be used.
@@ -49,28 +49,26 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         self.node = node = Node('camera_sender', context=context)
         self._config = config = declare(node, SenderConfig)
         forward_logs(node.get_logger(), config.log_level)
-        self._put = self._publish_as('camera_sender', f'rtc_signaling:{config.client_id}')
-        self._viewers = node.create_publisher(UInt32, 'camera_sender/viewers', 10)
-        self._fps = node.create_publisher(Float64, 'camera_sender/fps', 10)
-        self._bitrate = node.create_publisher(Float64, 'camera_sender/bitrate', 10)
-        self._frame_age = node.create_publisher(Float64, 'camera_sender/frame_age', 10)
-        self._latency = node.create_publisher(Float64, 'camera_sender/latency', 10)
-        self._bridge = find_cv_bridge()
-        self._camera = Camera(self._to_i420, _doubt)
-        self._camera.pacer.max_fps = config.max_fps
-        self._seen = ''
-        self._images = ImageSubscription(node, config, self._on_image)
+        hardware_id = f'rtc_signaling:{config.client_id}'
+        self._put = self._publish_as('camera_sender', hardware_id)
+        self._units = {
+            name: CameraUnit(node, config, name, hardware_id) for name in config.cameras or ('',)
+        }
+        if config.cameras:
+            self._viewers = node.create_publisher(UInt32, 'camera_sender/viewers', 10)
+            self._bitrate = node.create_publisher(Float64, 'camera_sender/bitrate', 10)
         self._thread = LoopThread('media', self._open_sender)
         self._sender = self._thread.start()
         LiveParameters(node, config, self._reconfigure, self._ask_thread)
-        node.create_service(Trigger, 'camera_sender/request_keyframe', self._request_key_frame)
-        node.create_service(SetBool, 'camera_sender/set_enabled', self._set_enabled)
-        logger.info('waiting for images on %s', self._images.topic)
+        self._serve()
+        topics = ', '.join(unit.topic for unit in self._units.values())
+        logger.info('waiting for images on %s', topics)
 
     def _open_sender(self) -> AbstractAsyncContextManager[CameraSender]:
         read_token = TokenReader(self._config.auth_token_file, os.environ)
+        cameras = {name: unit.camera for name, unit in self._units.items()}
         return CameraSender(
-            self._config, self._camera, read_token, self._put, self._stamps_now_ns
+            self._config, cameras, read_token, self._put, self._stamps_now_ns
         ).run()
 
     def _stamps_now_ns(self) -> int | None:
@@ -79,79 +77,79 @@ class CameraSenderNode(BackgroundNode[SenderSnapshot, CameraSender]):
         # Simulated time (use_sim_time) stands, jumps and runs at any pace, which no viewer's does.
         return None if clock.ros_time_is_active else int(clock.now().nanoseconds)
 
-    def _on_image(self, image: AnyImage, stamp_ns: int) -> None:
-        now_ns = self.node.get_clock().now().nanoseconds
-        passed_on = isinstance(image, CompressedImage) and is_h264(image.format)
-        content = AccessUnit(image.data) if passed_on else image
-        self._camera.put(content, stamp_ns, (now_ns - stamp_ns) / 1e9 if stamp_ns else None)
-        if isinstance(image, Image):
-            seen, encoding = f'{image.width}x{image.height} {image.encoding}', image.encoding
-        else:
-            seen, encoding = f'compressed ({image.format})', encoding_of(image)
-        if seen != self._seen:
-            logger.info('images are %s%s', seen, describe(encoding, self._depth()))
-            self._seen = seen
-
-    def _to_i420(self, image: AnyImage, out: Pixels | None = None) -> Pixels:
-        """Convert an image with the settings of now; in the encoder's thread."""
-        if isinstance(image, Image):
-            return to_i420(image, out, self._depth(), self._bridge)
-        return compressed_to_i420(image, out, self._depth())
-
-    def _depth(self) -> DepthMapping:
-        config = self._config
-        return DepthMapping(config.depth_near_m, config.depth_far_m, config.depth_colour)
-
     def _publish(self, snapshot: SenderSnapshot) -> None:
-        flow = self._images.flow()
-        self._status.publish(sender_reports.status(snapshot, flow, self._seen, self._config))
+        if not self._config.cameras:
+            unit = self._units['']
+            report = sender_reports.status(snapshot, unit.flow, unit.seen, self._config)
+            self._status.publish(report)
+            unit.publish(snapshot)
+            return
+        self._status.publish(
+            sender_reports.status_of_all(
+                snapshot,
+                {name: unit.flow for name, unit in self._units.items()},
+                {name: unit.seen for name, unit in self._units.items()},
+                self._config,
+            )
+        )
         self._viewers.publish(UInt32(data=snapshot.viewers_connected))
-        self._fps.publish(Float64(data=snapshot.fps))
         self._bitrate.publish(Float64(data=snapshot.bitrate_bps))
-        # What is not known is not published: a 0 would look like a measurement.
-        if flow.age_s is not None:
-            self._frame_age.publish(Float64(data=flow.age_s))
-        if snapshot.latency_s is not None:
-            self._latency.publish(Float64(data=snapshot.latency_s))
+        for name, unit in self._units.items():
+            unit.publish(snapshot.cameras[name])
+
+    def _publish_last(self, report: Report) -> None:
+        super()._publish_last(report)
+        for unit in self._units.values():
+            unit.publish_last(report)
 
     def _reports(self, snapshot: SenderSnapshot) -> list[Report]:
-        return sender_reports.diagnostics(snapshot, self._images.flow(), self._config)
+        flows = {name: unit.flow for name, unit in self._units.items()}
+        return sender_reports.diagnostics(snapshot, flows, self._config)
 
     def _reconfigure(self, config: SenderConfig) -> None:
         self._config = config
         set_log_level(self.node.get_logger(), config.log_level)
+        for unit in self._units.values():
+            unit.reconfigure(config)
         self._thread.call_soon(lambda: self._sender.reconfigure(config))
 
-    def _request_key_frame(
-        self, _request: Trigger.Request, response: Trigger.Response
-    ) -> Trigger.Response:
-        def act() -> str:
-            count = self._thread.call(self._sender.request_key_frame)
-            if self._thread.call(lambda: self._camera.stream):
-                return (
-                    f'{count} viewer(s) wait for the next key frame of the camera, which makes its'
-                    ' own H.264 and cannot be asked'
+    def _serve(self) -> None:
+        """Create the services: of all cameras, and of each that has a name."""
+        node = self.node
+        node.create_service(
+            Trigger, 'camera_sender/request_keyframe',
+            lambda _request, response: self._respond(response, self._request_key_frame),
+        )  # fmt: skip
+        node.create_service(
+            SetBool, 'camera_sender/set_enabled',
+            lambda request, response: self._respond(
+                response, lambda: self._set_enabled(bool(request.data))
+            ),
+        )  # fmt: skip
+        for name, unit in self._units.items():
+            if name:
+                unit.serve(
+                    functools.partial(self._request_key_frame, name),
+                    functools.partial(self._set_enabled, name=name),
+                    self._respond,
                 )
-            return f'{count} viewer(s) get a key frame next'
 
-        return self._respond(response, act)
-
-    def _set_enabled(
-        self, request: SetBool.Request, response: SetBool.Response
-    ) -> SetBool.Response:
-        enabled = bool(request.data)
-
-        def act() -> str:
-            count = self._thread.call(lambda: self._sender.set_enabled(enabled))
+    def _request_key_frame(self, name: str | None = None) -> str:
+        count = self._thread.call(lambda: self._sender.request_key_frame(name))
+        asked = [unit.camera for one, unit in self._units.items() if name in (None, one)]
+        if self._thread.call(lambda: any(camera.stream for camera in asked)):
             return (
-                'the camera is on' if enabled else f'the camera is off; let {count} viewer(s) go'
+                f'{count} viewer(s) wait for the next key frame of the camera, which makes its'
+                ' own H.264 and cannot be asked'
             )
+        return f'{count} viewer(s) get a key frame next'
 
-        return self._respond(response, act)
-
-
-def _doubt(image: AnyImage, i420: Pixels) -> str:
-    return doubt(image.encoding if isinstance(image, Image) else encoding_of(image), i420)
+    def _set_enabled(self, enabled: bool, name: str | None = None) -> str:
+        count = self._thread.call(lambda: self._sender.set_enabled(enabled, name))
+        which = 'the camera' if name is None else f'the camera {name}'
+        if name is None and self._config.cameras:
+            which = 'every camera'
+        return f'{which} is on' if enabled else f'{which} is off; let {count} viewer(s) go'
 
 
 def make(context: Context) -> CameraSenderNode:

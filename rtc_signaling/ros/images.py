@@ -28,7 +28,6 @@ from rtc_signaling.sender_config import SenderConfig
 
 logger = logging.getLogger(__name__)
 
-IMAGE_TOPIC = 'camera/image_raw'
 LOOK_PERIOD_S = 1.0
 # Of H.264 each picture needs the one before it, so some may wait until this thread has time; of
 # JPEG the latest wins all the same, right behind.
@@ -53,21 +52,26 @@ class ImageSubscription:
         node: Whose subscription it is.
         config: `image_qos` and `image_transport` count.
         on_image: Called with each image and its header stamp, in ns.
+        name: The camera's; its topic is `<name>/image_raw`.
     """
 
     def __init__(
-        self, node: Node, config: SenderConfig, on_image: Callable[[AnyImage, int], None]
+        self,
+        node: Node,
+        config: SenderConfig,
+        on_image: Callable[[AnyImage, int], None],
+        name: str = 'camera',
     ) -> None:
         self._node = node
         self._on_image = on_image
         self._auto = config.image_qos == 'auto'
         self._reliable = config.image_qos == 'reliable'
         self._type: type[AnyImage] = Image
-        self._topic = IMAGE_TOPIC
+        self._topic = f'{name}/image_raw'
         if config.image_transport == 'compressed':
             self._type = CompressedImage
             # As image_transport does it: the raw topic is what a user remaps.
-            self._topic = f'{node.resolve_topic_name(IMAGE_TOPIC)}/compressed'
+            self._topic = f'{node.resolve_topic_name(self._topic)}/compressed'
         self._meter = FlowMeter()
         self._publishers: tuple[Publisher, ...] = ()
         self._wild = False

@@ -3,10 +3,12 @@ import { View } from './view.js';
 export const ALL = '*';
 
 class Tile {
-	constructor(template, client, onChoose) {
+	#end = new AbortController();
+
+	constructor(template, client, id, onChoose) {
 		this.element = template.content.firstElementChild.cloneNode(true);
 		[this.video, this.frozen, this.button] = this.element.children;
-		this.view = new View(this.video, client);
+		this.view = new View(this.video, client, id, this.#end);
 		this.button.onclick = onChoose;
 	}
 
@@ -20,50 +22,54 @@ class Tile {
 	}
 
 	close() {
-		this.view.client.stop();
+		this.#end.abort();
 		this.element.remove();
 	}
 }
 
 export class Cameras {
 	chosen = new URLSearchParams(location.search).get('camera');
-	#tiles = new Map(); // by client_id
+	#tiles = new Map(); // by id
+	#used = []; // clients
 	#listed = '';
 
 	constructor(select, stage, template, main) {
 		Object.assign(this, { select, stage, template, main });
-		if (this.chosen !== ALL) main.client.camera = this.chosen;
+		if (this.chosen === ALL) main.client.all = true;
+		else main.client.camera = this.chosen;
 		select.onchange = () => this.choose(select.value);
 	}
 
 	choose(id) {
 		this.chosen = id;
 		history.replaceState(history.state, '', `?camera=${encodeURIComponent(id)}`);
-		if (id !== ALL) this.main.client.choose(id);
+		const { client } = this.main;
+		client.choose(id === ALL ? client.camera : id, id === ALL);
 		this.update();
 	}
 
-	update() {
-		const { senders, sender } = this.main.client;
+	update(shows = this.chosen === ALL) {
+		const { client } = this.main;
+		const { senders, sender } = client;
 		this.#list(senders);
-		const stays = (id) => this.chosen === ALL && id !== sender && senders.has(id);
-		this.close(stays);
-		for (const id of [...senders.keys()].filter(stays)) {
-			if (!this.#tiles.has(id)) this.#open(id);
+		const ids = shows ? [...senders.keys()].filter((id) => id !== sender) : [];
+		const clients = new Map(ids.map((id) => [id, client.beside(id)]));
+		const used = new Set(clients.values()).add(client);
+		for (const one of this.#used) if (!used.has(one)) one.stop();
+		this.#used = used;
+		for (const [id, tile] of this.#tiles) {
+			if (tile.view.client === clients.get(id)) continue;
+			this.#tiles.delete(id);
+			tile.close();
+		}
+		for (const [id, from] of clients) {
+			if (!this.#tiles.has(id)) this.#open(id, from);
 			this.#tiles.get(id).update(senders.get(id).name || id);
 		}
 	}
 
-	close(stays = () => false) {
-		for (const [id, tile] of this.#tiles) {
-			if (stays(id)) continue;
-			this.#tiles.delete(id);
-			tile.close();
-		}
-	}
-
-	#open(id) {
-		const tile = new Tile(this.template, this.main.client.beside(id), () => this.choose(id));
+	#open(id, client) {
+		const tile = new Tile(this.template, client, id, () => this.choose(id));
 		this.#tiles.set(id, tile);
 		this.stage.append(tile.element);
 	}

@@ -1,4 +1,4 @@
-import { Link, backOff_s } from './link.js';
+import { Link, backOff_s, now } from './link.js';
 import { Media } from './media.js';
 import { Outbox } from './outbox.js';
 import { DEAD_S, DEAD_IF_NEW_S, describeState } from './state.js';
@@ -7,10 +7,11 @@ const TICK_S = 0.5;
 const SETUP_TIMEOUT_S = 15;
 const BYES = ['busy', 'disabled', 'lost'];
 
-const now = () => performance.now();
+// `client_id`, or of several cameras `name@client_id`.
+const senderOf = (id) => id?.split('@').at(-1);
 
 class Server {
-	senders = new Map(); // by client_id
+	senders = new Map(); // by id
 	clients = new Map(); // ViewerClient -> what takes messages, {} when the link changed
 	iceServers = [];
 	resumeWindow_s = 0;
@@ -37,11 +38,10 @@ class Server {
 		const { type, client_id, code } = message;
 		if (type === 'connected') this.#welcome(message);
 		else if (type === 'peer_joined') this.#add(message);
-		else if (type === 'peer_left') this.senders.delete(client_id);
+		else if (type === 'peer_left') this.#remove(client_id);
 		else if (type === 'ack') this.outbox.take(message);
 		else if (type === 'error') {
 			const known = this.outbox.take(message);
-			// Without an id it is about `stats`, which nobody misses.
 			const minor = !known && message.msg_id === undefined && message.retry;
 			if (minor && this.link.state === 'online') return;
 		}
@@ -60,12 +60,20 @@ class Server {
 		if (resumed) return; // what changed meanwhile comes next, as messages
 		const before = this.senders;
 		this.senders = new Map();
-		for (const peer of peers ?? []) this.#add(peer, before.get(peer.client_id));
+		for (const peer of peers ?? []) this.#add(peer, before);
 	}
 
-	#add({ client_id, role, name }, known) {
+	#add({ client_id, role, name, cameras }, before) {
 		if (role !== 'sender') return;
-		this.senders.set(client_id, { client_id, name, joinedAt: known?.joinedAt ?? now() });
+		this.#remove(client_id);
+		for (const id of cameras?.map((camera) => `${camera}@${client_id}`) ?? [client_id]) {
+			const joinedAt = before?.get(id)?.joinedAt ?? now();
+			this.senders.set(id, { client_id: id, name: cameras ? id : name, joinedAt });
+		}
+	}
+
+	#remove(sender) {
+		for (const id of this.senders.keys()) if (senderOf(id) === sender) this.senders.delete(id);
 	}
 }
 
@@ -79,14 +87,14 @@ export class ViewerClient extends EventTarget {
 	#timer;
 	#work = Promise.resolve();
 
-	constructor({ url = new URL('ws', import.meta.url), token = '', camera, server } = {}) {
+	constructor({ url = new URL('ws', import.meta.url), token = '', camera, all, server } = {}) {
 		super();
-		this.camera = camera ?? null;
+		Object.assign(this, { camera: camera ?? null, all });
 		this.#server = server ?? new Server(url, token);
 	}
 
 	get pc() { return this.media?.pc; }
-	get timing() { return this.media?.timing; }
+	get timing() { return this.media?.parts[0].timing; }
 	get state() { return this.detail.state; }
 	get clientId() { return this.#server.link.clientId; }
 	get host() { return this.#server.link.url.host; }
@@ -109,15 +117,18 @@ export class ViewerClient extends EventTarget {
 		this.#endMedia();
 	}
 
-	choose(camera) {
-		this.camera = camera;
-		if (this.media && this.media.sender !== this.#choose()) this.#leave();
+	choose(camera, all) {
+		Object.assign(this, { camera, all });
+		if (this.media && String(this.media.ids) !== String(this.#wanted())) this.#leave();
 		this.#failure = this.#left = null;
 		this.#take({});
 	}
 
 	beside(camera) {
-		const other = new ViewerClient({ camera, server: this.#server });
+		for (const one of this.#server.clients.keys()) {
+			if (one.all && senderOf(one.sender) === senderOf(camera)) return one;
+		}
+		const other = new ViewerClient({ camera, all: true, server: this.#server });
 		other.start(false);
 		return other;
 	}
@@ -131,13 +142,12 @@ export class ViewerClient extends EventTarget {
 		switch (message.type) {
 			case 'connected':
 				if (message.resumed) break;
-				// What was being agreed when the link broke is lost in part: begin again.
 				if (media && !media.connected) this.#endMedia();
 				this.#failure = null;
 				break;
 			case 'peer_joined': this.#onJoined(message); break;
 			case 'peer_left':
-				if (media?.sender !== message.client_id) break;
+				if (senderOf(media?.sender) !== message.client_id) break;
 				this.#left = message;
 				if (!media.connected) this.#endMedia();
 				break;
@@ -151,7 +161,6 @@ export class ViewerClient extends EventTarget {
 				if (message.code !== 'expired') this.#tell('error', message);
 				else if (media?.isOpen(message.msg_id)) this.#endMedia();
 				break;
-			default:
 		}
 		this.#decide();
 		this.#update();
@@ -162,8 +171,7 @@ export class ViewerClient extends EventTarget {
 		this.#left = this.#failure = null;
 		this.#attempt = 0;
 		const { media } = this;
-		if (media?.sender !== client_id || media.connected) return;
-		// An offer to a camera that restarted is never answered, but one that waited for it is.
+		if (senderOf(media?.sender) !== client_id || media.connected) return;
 		if (media.waits) Object.assign(media, { queued: false, startedAt: now() });
 		else this.#endMedia();
 	}
@@ -178,19 +186,21 @@ export class ViewerClient extends EventTarget {
 	}
 
 	#onBye(message) {
-		const { offer_id, reason, retry_after_s } = message;
+		const { offer_id, reason, retry_after_s, camera } = message;
 		if (!this.#isOurs(message) || !this.media?.isFrom(offer_id)) return;
-		this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
+		const part = this.media.parts.find(({ name }) => name === camera);
+		if (camera && part) part.offAt = now();
+		else this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
 	}
 
-	#isOurs({ sender_id }) { return !sender_id || sender_id === this.media?.sender; }
+	#isOurs({ sender_id }) { return !sender_id || sender_id === senderOf(this.media?.sender); }
 
-	#wants(sender_id) { return (this.camera ?? sender_id) === sender_id; }
+	#wants(sender_id) { return senderOf(this.camera ?? sender_id) === sender_id; }
 
 	#post(media, message) {
 		const { type } = message;
 		const isDescription = type !== 'ice_candidate';
-		return this.#server.outbox.post({ ...message, sender_id: media.sender }, {
+		return this.#server.outbox.post({ ...message, sender_id: senderOf(media.sender) }, {
 			owner: media,
 			alone: isDescription || !message.candidate,
 			onEnd: ({ status, error }) => {
@@ -236,9 +246,10 @@ export class ViewerClient extends EventTarget {
 	#report(media) {
 		const { link, senders } = this.#server;
 		const told = link.state === 'online' && senders.has(media.sender);
-		const stats = media.report(told);
-		const ids = { client_id: this.clientId, sender_id: media.sender };
-		if (told && stats) link.send({ type: 'stats', ...ids, ...stats });
+		const ids = { client_id: this.clientId, sender_id: senderOf(media.sender) };
+		for (const stats of media.report(told)) {
+			if (told) link.send({ type: 'stats', ...ids, ...stats });
+		}
 	}
 
 	#choose() {
@@ -246,6 +257,11 @@ export class ViewerClient extends EventTarget {
 		const wish = this.camera ?? this.media?.sender;
 		if (senders.has(wish)) return wish;
 		return this.camera === null ? senders.keys().next().value : undefined;
+	}
+
+	#wanted(sender = this.#choose()) {
+		const isBeside = (id) => this.all && id !== sender && senderOf(id) === senderOf(sender);
+		return [sender, ...[...this.senders.keys()].filter(isBeside)];
 	}
 
 	#decide() {
@@ -290,18 +306,17 @@ export class ViewerClient extends EventTarget {
 		this.#endMedia();
 		this.#failure = null;
 		try {
-			const media = new Media(
-				sender, this.#server.iceServers, (message) => this.#post(media, message),
-				(track, stream) => this.#tell('track', { track, stream }), () => this.#take({}),
+			const media = this.media = new Media(
+				this.#wanted(sender), this.#server.iceServers, (message) => this.#post(media, message),
+				(source) => this.#tell('track', source), () => this.#take({}),
 			);
-			this.media = media;
 		} catch (error) {
 			this.#webRtcFailed(error);
 		}
 	}
 
 	#leave() {
-		const sender_id = this.media?.sender;
+		const sender_id = senderOf(this.media?.sender);
 		const bye = { type: 'bye', reason: 'ended', client_id: this.clientId, sender_id };
 		if (sender_id) this.#server.link.send(bye);
 		this.#endMedia();

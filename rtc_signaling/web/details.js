@@ -33,7 +33,7 @@ export class Details {
 
 	update({ client, fps }) {
 		const { media } = client;
-		this.figures = media?.flows(3) ? { ...media.details, rendered_fps: fps } : {};
+		this.figures = media?.flows(3) ? { ...media.parts[0].details, rendered_fps: fps } : {};
 		this.#ages = [...this.#ages, client.timing?.latency.p50_ms].slice(-READINGS);
 		for (const [key, [, unit = '', factor = 1, digits = 0]] of Object.entries(ROWS)) {
 			const value = this.figures[key];

@@ -159,7 +159,6 @@ export class Link {
 		const lost = code === FULL ? 'full' : 'lost';
 		const cause = { kind: ended ? lost : known, code, error };
 		if (code === 4401 || error?.code === 'unauthorized') return this.#set('refused', cause);
-		// A name of an earlier session that another has now is given up for a new one.
 		if (code === NAME_TAKEN && this.clientId) this.forget();
 		else if (FOR_GOOD.includes(code)) return this.#set('failed', cause);
 		if (now() - this.#onlineSince > STEADY_S * 1000) this.#attempt = 0;

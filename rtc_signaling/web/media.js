@@ -6,6 +6,46 @@ const REPORT_MS = 1750; // every 2 s, polled twice a second
 
 const now = () => performance.now();
 
+class Part { // one camera's pictures
+	framesAt = 0;
+	stats = NO_STATS;
+	details = null;
+	timing = new Timing();
+	#reported; // {at, stats} of the last report
+
+	constructor(id) { Object.assign(this, { id, name: id.split('@').at(-2) }); }
+
+	read(report, track) {
+		const { framesDecoded } = this.stats;
+		this.stats = readStats(report, track);
+		if (this.stats.framesDecoded !== framesDecoded) this.framesAt = now();
+	}
+
+	report(polledAt) {
+		const { at, stats } = this.#reported ??= { at: polledAt, stats: NO_STATS };
+		if (polledAt - at <= REPORT_MS) return null;
+		const since = (name) => Math.max(this.stats[name] - stats[name], 0); // a loss is taken back
+		const rate = (name) => (since(name) * 1000) / (polledAt - at);
+		const { latency, sent_fps } = this.timing;
+		const report = {
+			fps: rate('framesDecoded'),
+			bitrate_bps: rate('bytesReceived') * 8,
+			rtt_ms: this.stats.rtt_s * 1000,
+			jitter_ms: this.stats.jitter * 1000,
+			loss: since('packetsLost') / (since('packetsLost') + since('packetsReceived')),
+			freezes: this.stats.freezeCount,
+			latency_ms: latency.p50_ms,
+		};
+		this.details = {
+			...this.stats, ...report, sent_fps, latency_p95_ms: latency.p95_ms,
+			received_fps: rate('framesReceived'),
+		};
+		this.#reported = { at: polledAt, stats: this.stats };
+		const known = ([, value]) => Number.isFinite(value);
+		return { camera: this.name, ...Object.fromEntries(Object.entries(report).filter(known)) };
+	}
+}
+
 export class Media {
 	offerId = newId();
 	offerMsgId = null;
@@ -14,13 +54,8 @@ export class Media {
 	failure = null;
 	connectedAt = null;
 	bytesAt = null;
-	framesAt = null;
-	stats = NO_STATS;
-	details = null;
-	timing = new Timing();
 	#polledAt = 0;
 	#offeredAt = null;
-	#reported; // {at, stats} of the last report
 	#described = false;
 	#gathered = false;
 	#ownCandidates = [];
@@ -28,21 +63,22 @@ export class Media {
 	#remoteSdp = '';
 	#remoteOfferId;
 
-	constructor(sender, iceServers, send, onTrack, onChange) {
-		Object.assign(this, { sender, send, startedAt: now() });
+	constructor(ids, iceServers, send, onTrack, onChange) {
+		Object.assign(this, { ids, sender: ids[0], send, startedAt: now() });
+		this.parts = ids.map((id) => new Part(id));
 		this.pc = new RTCPeerConnection({ iceServers });
 		this.pc.onicecandidate = ({ candidate }) => this.#ownCandidate(candidate);
 		this.pc.onconnectionstatechange = () => {
 			if (this.pc.connectionState === 'connected' && !this.connected) {
 				this.connectedAt = this.bytesAt = now();
-				this.#reported = { at: now(), stats: NO_STATS };
 				this.#tellEnd();
 			}
 			onChange();
 		};
-		this.pc.ontrack = ({ track, streams }) => {
-			const give = () => onTrack(track, streams[0] ?? new MediaStream([track]));
-			// Only once media comes: a page keeps its last picture until there is a newer one.
+		this.pc.ontrack = ({ track, streams, transceiver }) => {
+			const part = this.parts[this.pc.getTransceivers().indexOf(transceiver)];
+			const stream = streams[0] ?? new MediaStream([track]);
+			const give = () => onTrack({ track, stream, part });
 			if (track.muted) track.addEventListener('unmute', give, { once: true });
 			else give();
 		};
@@ -68,8 +104,9 @@ export class Media {
 	}
 
 	async offer() {
-		this.pc.addTransceiver('video', { direction: 'recvonly' });
-		this.timing.open(this.pc);
+		for (const { timing } of this.parts) {
+			timing.open(this.pc, this.pc.addTransceiver('video', { direction: 'recvonly' }));
+		}
 		await this.pc.setLocalDescription();
 		this.#offeredAt = now();
 		this.offerMsgId = this.#describe('offer', this.offerId);
@@ -98,40 +135,23 @@ export class Media {
 	}
 
 	async poll() {
-		const before = this.stats;
-		this.stats = readStats(await this.pc.getStats());
+		const [main] = this.parts;
+		const { activity } = main.stats;
+		const report = await this.pc.getStats();
+		const tracks = this.parts[1] ? this.pc.getReceivers().map(({ track }) => track) : [];
+		this.parts.forEach((part, place) => part.read(report, tracks[place]));
 		this.#polledAt = now();
-		if (this.stats.activity !== before.activity && this.connected) this.bytesAt = this.#polledAt;
-		if (this.stats.framesDecoded !== before.framesDecoded) this.framesAt = this.#polledAt;
+		if (main.stats.activity !== activity && this.connected) this.bytesAt = this.#polledAt;
 	}
 
 	report(told) {
-		const { at, stats } = this.#reported ?? {};
-		if (!(this.#polledAt - at > REPORT_MS) || !this.flows(DEAD_S)) return null;
-		const since = (name) => Math.max(this.stats[name] - stats[name], 0); // a loss is taken back
-		const rate = (name) => (since(name) * 1000) / (this.#polledAt - at);
-		const { latency, sent_fps } = this.timing;
-		const report = {
-			fps: rate('framesDecoded'),
-			bitrate_bps: rate('bytesReceived') * 8,
-			rtt_ms: this.stats.rtt_s * 1000,
-			jitter_ms: this.stats.jitter * 1000,
-			loss: since('packetsLost') / (since('packetsLost') + since('packetsReceived')),
-			freezes: this.stats.freezeCount,
-			latency_ms: latency.p50_ms,
-		};
-		this.details = {
-			...this.stats, ...report, sent_fps, latency_p95_ms: latency.p95_ms,
-			received_fps: rate('framesReceived'),
-		};
-		this.#reported = { at: this.#polledAt, stats: this.stats };
-		// Once only: each is one more set-up in the server's figures.
-		if (told && this.#offeredAt) {
-			report.setup_ms = this.connectedAt - this.#offeredAt;
+		if (!this.flows(DEAD_S)) return [];
+		const reports = this.parts.map((part) => part.report(this.#polledAt)).filter(Boolean);
+		if (told && this.#offeredAt && reports[0]) {
+			reports[0].setup_ms = this.connectedAt - this.#offeredAt;
 			this.#offeredAt = null;
 		}
-		const known = ([, value]) => Number.isFinite(value);
-		return Object.fromEntries(Object.entries(report).filter(known));
+		return reports;
 	}
 
 	close() {
@@ -146,7 +166,8 @@ export class Media {
 	}
 
 	#describe(type, offer_id) {
-		const id = this.send({ type, sdp: this.pc.localDescription.sdp, offer_id });
+		const cameras = this.parts[0].name && this.parts.map(({ name }) => name);
+		const id = this.send({ type, sdp: this.pc.localDescription.sdp, offer_id, cameras });
 		this.#described = true;
 		for (const message of this.#ownCandidates.splice(0)) this.send(message);
 		return id;
@@ -177,7 +198,6 @@ export class Media {
 		for (const message of this.#remoteCandidates.splice(0)) {
 			const { candidate, sdpMid = null, sdpMLineIndex = null, usernameFragment } = message;
 			const fields = { candidate, sdpMid, sdpMLineIndex, usernameFragment };
-			// One of an agreement gone by leaves the others.
 			await this.pc.addIceCandidate(candidate ? fields : undefined).catch(() => {});
 		}
 	}

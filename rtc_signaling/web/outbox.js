@@ -7,7 +7,6 @@ export class Outbox {
 	#write;
 	#entries = [];
 	#online = false;
-	// Ids of another page must not look like repetitions of this one's.
 	#prefix = Math.random().toString(36).slice(2, 10);
 	#count = 0;
 

@@ -2,10 +2,12 @@ const NONE = {
 	framesDecoded: 0, framesReceived: 0, bytesReceived: 0, packetsReceived: 0, packetsLost: 0,
 };
 
-export function readStats(report) {
+export function readStats(report, track) {
 	const entries = [...report.values()];
 	const sum = (name) => entries.reduce((total, entry) => total + (entry[name] ?? 0), 0);
-	const video = entries.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video');
+	const isOurs = (id) => !track || id === track.id;
+	const video = entries.find(({ type, kind, trackIdentifier }) => (
+		type === 'inbound-rtp' && kind === 'video' && isOurs(trackIdentifier)));
 	const pair = entries.find(({ nominated, state }) => nominated && state === 'succeeded');
 	return {
 		...NONE,

@@ -62,6 +62,7 @@ const LEFT = [GONE, 'The server runs, but the camera has left it. Is camera_send
 const AWAY = [GONE, 'The server runs, but the camera lost its connection to it. Is its network up?'];
 
 const FROZEN = {
+	off: FAILED.disabled,
 	none: ['No new picture is coming.', 'Is this device too busy, or the network bad?'],
 	camera: [
 		'The robot is connected, but its camera sends no pictures.',

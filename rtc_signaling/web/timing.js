@@ -13,7 +13,6 @@ export class Offset {
 		const now = { at: t3, offset: (t1 - t0 + t2 - t3) / 2, error: (t3 - t0 - t2 + t1) / 2 };
 		const grown = (one) => ({ ...one, at: t3, error: one.error + DRIFT * (t3 - one.at) });
 		const before = this.#samples.map(grown);
-		// Where two exclude each other, a clock was set.
 		const excludes = (one) => Math.abs(one.offset - now.offset) > one.error + now.error;
 		this.#samples = before.some(excludes) ? [now] : [...before, now].slice(-SAMPLES);
 		return this.#samples.reduce((best, one) => (one.error < best.error ? one : best));
@@ -63,9 +62,9 @@ export class Timing {
 	#runs = [];
 	#counts = [];
 
-	open(pc) {
+	open(pc, transceiver) {
 		this.#channel = pc.createDataChannel('timing', { ordered: false, maxRetransmits: 0 });
-		this.#channel.onopen = () => this.#ask();
+		this.#channel.onopen = () => this.#ask(transceiver.mid);
 		this.#channel.onmessage = ({ data }) => this.#heard(JSON.parse(data), performance.now());
 	}
 
@@ -89,11 +88,11 @@ export class Timing {
 		return stamp;
 	}
 
-	#ask() {
+	#ask(mid) {
 		if (this.#channel.readyState !== 'open') return;
-		this.#channel.send(JSON.stringify({ type: 'ping', t0: performance.now() }));
+		this.#channel.send(JSON.stringify({ type: 'ping', t0: performance.now(), mid }));
 		this.#wait_ms = Math.min(this.#wait_ms + 100, ASK_MS);
-		setTimeout(() => this.#ask(), this.#wait_ms);
+		setTimeout(() => this.#ask(mid), this.#wait_ms);
 	}
 
 	#heard({ type, t0, t1_us, t2_us, runs, simulated, pictures }, at) {

@@ -18,25 +18,28 @@ export class View {
 	#recent = []; // {at, count}
 	#decoded = 0;
 
-	constructor(video, client) {
-		Object.assign(this, { video, client });
+	constructor(video, client, id, until = {}) {
+		Object.assign(this, { video, client, id });
 		client.addEventListener('state', () => {
 			this.#liveSince = client.state === 'live' && (this.#liveSince || now());
-		});
-		client.addEventListener('media', ({ detail: { stats } }) => {
-			const fresh = stats.framesDecoded - this.#decoded;
-			// Presented ones do not count in an old browser and in a hidden page.
+		}, until);
+		client.addEventListener('media', () => {
+			const { framesDecoded = this.#decoded } = this.part?.stats ?? {};
+			const fresh = framesDecoded - this.#decoded;
 			const blind = document.hidden || !video.requestVideoFrameCallback;
 			if (fresh > 0 && blind) this.#presented(fresh);
 			this.#decoded += fresh;
-		});
-		client.addEventListener('end', () => video.pause()); // or it would turn black
+		}, until);
+		client.addEventListener('end', () => video.pause(), until); // or it would turn black
 		client.addEventListener('track', ({ detail }) => {
+			if (detail.part !== this.part) return;
 			video.srcObject = detail.stream;
 			this.play();
-		});
+		}, until);
 		this.#awaitFrame();
 	}
+
+	get part() { return this.client.media?.parts.find(({ id }) => id === (this.id ?? id)); }
 
 	play() {
 		// Any other reason mends itself.
@@ -52,7 +55,6 @@ export class View {
 
 	read() {
 		const { client } = this;
-		// Nothing rather than the picture of another camera.
 		if (client.sender && client.sender !== this.#sender) this.#reset();
 		const shown = this.#shownAt !== null;
 		const frozen_ms = shown || client.state === 'live' ? this.#frozen_ms() : 0;
@@ -63,7 +65,7 @@ export class View {
 			shown,
 			moves: shown && !frozen,
 			frozenFor: shown && frozen ? `frozen for ${(frozen_ms / 1000).toFixed(1)} s` : '',
-			age: describeAge(client.timing?.latency),
+			age: describeAge(this.part?.timing.latency),
 			...describe(client.detail, shown && !starts, !starts && frozen, client.host),
 		};
 	}
@@ -79,8 +81,7 @@ export class View {
 		this.video.requestVideoFrameCallback?.((_, metadata) => {
 			const fresh = metadata.presentedFrames - this.metadata?.presentedFrames;
 			this.metadata = metadata;
-			this.client.timing?.presented(metadata);
-			// The black of an ended video is no picture.
+			this.part?.timing.presented(metadata);
 			if (this.client.media?.connected) this.#presented(fresh > 0 ? fresh : 1);
 			this.#awaitFrame();
 		});
@@ -100,8 +101,10 @@ export class View {
 	}
 
 	#frozenCause() {
-		const { bytesAt, framesAt } = this.client.media ?? {};
+		const { bytesAt } = this.client.media ?? {};
+		const { framesAt, offAt } = this.part ?? {};
 		const isOld = (at) => !at || now() - at > SILENT_AFTER_MS;
+		if (framesAt - offAt < SILENT_AFTER_MS) return 'off';
 		if (isOld(bytesAt)) this.#silentAt = now();
 		return !isOld(this.#silentAt) ? 'silent' : isOld(framesAt) ? 'camera' : 'none';
 	}

@@ -179,7 +179,7 @@ window.onhashchange = () => {
 	if (token !== null) client.login(token);
 };
 window.onpagehide = () => {
-	cameras.close();
+	cameras.update(false);
 	client.stop();
 };
 window.onpageshow = ({ persisted }) => {

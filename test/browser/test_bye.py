@@ -25,7 +25,7 @@ _MEDIA = """
 async () => {
   const { Media } = await import('/media.js');
   const sent = [];
-  const media = new Media('camera', [], (message) => sent.push(message), () => {}, () => {});
+  const media = new Media(['camera'], [], (message) => sent.push(message), () => {}, () => {});
   await media.offer();
   const [{ offer_id }] = sent;
   await media.takeAnswer({ sdp: 'the answer to another', offer_id: 'another' });

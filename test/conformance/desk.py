@@ -69,6 +69,16 @@ class Desk:
         """Return a sender that is in."""
         return await self._enter('sender', name, token or self.target.sender_token)
 
+    async def sender_of(self, *cameras: str, name: str = 'robot') -> Peer:
+        """Return a sender that is in and has named its cameras."""
+        token = self.target.sender_token
+        name = self.name(name)
+        peer = await self.open(role='sender', client_id=name, auth='message')
+        peer.token = token
+        await peer.send('authenticate', token=token, cameras=list(cameras))
+        await peer.expect_welcome()
+        return peer
+
     async def pair(self) -> tuple[Peer, Peer]:
         """Return a receiver and a sender that know each other."""
         sender = await self.sender()

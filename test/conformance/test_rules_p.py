@@ -77,6 +77,29 @@ async def test_p1_one_is_not_told_of_ones_own_role(desk):
         desk.check(not messages, f'{peer} got {messages}')
 
 
+async def test_p3_the_cameras_of_a_sender_are_told(desk):
+    pilot = await desk.receiver()
+    camera = await desk.sender()
+    robot = await desk.sender_of('front', 'rear.2')
+    joined = await pilot.expect('peer_joined', client_id=camera.id)
+    desk.check('cameras' not in joined, f'{joined} has cameras that nobody named')
+    await pilot.expect('peer_joined', client_id=robot.id, cameras=['front', 'rear.2'])
+    visitor = await desk.receiver('visitor')
+    listed = {peer['client_id']: peer.get('cameras') for peer in visitor.welcome['peers']}
+    told = {camera.id: None, robot.id: ['front', 'rear.2']}
+    desk.check(told.items() <= listed.items(), f'{listed} is listed')
+
+
+async def test_p3_they_stay_when_it_resumes(desk):
+    robot = await desk.sender_of('front', 'rear')
+    await robot.drop()
+    again = await desk.resume(robot)
+    desk.check(again.welcome['resumed'], 'it was not resumed')
+    pilot = await desk.receiver()
+    listed = {peer['client_id']: peer.get('cameras') for peer in pilot.welcome['peers']}
+    desk.check(listed.get(robot.id) == ['front', 'rear'], f'{listed} is listed')
+
+
 @pytest.mark.parametrize('who', ['receiver', 'sender'])
 async def test_p2_leave_ends_at_once(desk, who):
     pilot, camera = await desk.pair()

@@ -510,3 +510,32 @@ async def test_s10_a_camera_that_is_not_admitted_is_not_the_only_one(subjects_de
     await guest.refused('peer_unavailable', 'offer', sdp=words.sdp())
     messages = await camera.drain()
     desk.check(not messages, f'the sender got {messages}')
+
+
+async def test_s14_the_names_of_cameras_are_forwarded(desk):
+    pilot = await desk.receiver()
+    robot = await desk.sender_of('front', 'rear')
+    target = {'sender_id': robot.id, 'client_id': pilot.id}
+    await pilot.deliver('offer', sdp=words.sdp(), cameras=['rear', 'moon'], **target)
+    await robot.expect('offer', cameras=['rear', 'moon'], **target)
+    bye = {'reason': 'unknown_camera', 'camera': 'moon', 'message': 'there are front, rear'}
+    await robot.deliver('bye', **bye, **target)
+    await pilot.expect('bye', **bye, **target)
+    await pilot.deliver('stats', fps=30, camera='rear', **target)
+    await robot.expect('stats', fps=30, camera='rear', **target)
+
+
+@pytest.mark.parametrize(
+    'cameras',
+    ['front', [''], ['a:b'], [1], [f'c{number}' for number in range(13)]],
+    ids=['text', 'empty', 'colon', 'number', 'many'],
+)
+async def test_s14_names_that_are_none_are_refused(desk, cameras):
+    pilot = await desk.receiver()
+    robot = await desk.sender_of('front', 'rear')
+    error = await pilot.refused(
+        'invalid_message', 'offer', sdp=words.sdp(), sender_id=robot.id, cameras=cameras
+    )
+    desk.check('cameras' in error['message'], f'{error} does not name the member')
+    messages = await robot.drain({'offer'})
+    desk.check(not messages, f'the sender got {messages}')

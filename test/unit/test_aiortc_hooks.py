@@ -346,3 +346,14 @@ async def test_the_packets_of_a_large_picture_are_spread_and_all_arrive(paced):
         took_s = sorted(picture[-1][2] - picture[0][2] for picture in pictures[1:])
         # Four gaps of 20 ms; on a busy machine the others take some time as well.
         assert (took_s[0] >= 0.07) == paced
+
+
+async def test_the_answer_names_the_stream_of_a_track():
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    for name in ('front', 'rear_2'):
+        _aiortc.name_stream(connection.addTransceiver('video', 'sendonly').sender, name)
+    sdp = (await connection.createOffer()).sdp
+    await connection.close()
+    assert [line.split()[0] for line in sdp.splitlines() if line.startswith('a=msid:')] == [
+        'a=msid:front', 'a=msid:rear_2',
+    ]  # fmt: skip

@@ -14,6 +14,7 @@ from rtc_signaling.cameras import (
     check_topic,
     from_list,
     from_names,
+    in_one_process,
 )
 from rtc_signaling.errors import ConfigurationError
 
@@ -101,3 +102,27 @@ def test_topics_and_namespaces():
     for bad in ('/', 'a//b', 'a/', '1a'):
         with pytest.raises(ConfigurationError, match=r'^n = '):
             check_namespace('n', bad)
+
+
+def test_cameras_of_one_process_share_name_and_parameters():
+    cameras = cameras_of({'name': 'a', 'image_topic': '/x/y'}, {'name': 'b'})
+    assert in_one_process('my.yaml', cameras) == cameras
+
+
+@pytest.mark.parametrize(
+    ('entry', 'name', 'rule'),
+    [
+        ({'client_id': 'x'}, 'my.yaml: client_id', 'a cannot have its own with one_process'),
+        ({'parameters': {'max_viewers': 4}}, 'my.yaml: parameters', 'a cannot have its own'),
+    ],
+)
+def test_what_cameras_of_one_process_cannot_have_is_named(entry, name, rule):
+    with pytest.raises(ConfigurationError, match=rule) as caught:
+        in_one_process('my.yaml', cameras_of({'name': 'a', **entry}))
+    assert caught.value.name == name
+
+
+def test_more_cameras_than_one_process_takes_are_refused():
+    names = ','.join(f'c{i}' for i in range(13))
+    with pytest.raises(ConfigurationError, match='must be at most 12'):
+        in_one_process('cameras', from_names(names))

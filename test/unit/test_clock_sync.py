@@ -41,12 +41,21 @@ def test_a_question_is_taken_with_its_time_as_it_is():
     assert Questions().take('{"type": "ping", "t0": 7, "more": [1]}', 0.0) == Question(7.0)
 
 
+def test_a_question_may_be_about_one_of_several_videos():
+    questions = Questions(streams=2)
+    assert questions.take('{"type": "ping", "t0": 7, "mid": "1"}', 0.0) == Question(7.0, '1')
+    assert json.loads(Answer(7.0, (), 0, mid='1').encode())['mid'] == '1'
+    taken = [questions.take(PING, 0.0) for _ in range(2 * int(QUESTIONS_BURST))]
+    assert taken.count(None) == 1
+
+
 @pytest.mark.parametrize(
     'message',
     [
         '', 'x', '[]', 'null', '3', '{}', '{"type": "ping"}', b'\xff\xfe', '\ud800',
         '{"type": "pong", "t0": 1}', '{"type": "ping", "t0": "1"}', '{"type": "ping", "t0": null}',
         '{"type": "ping", "t0": true}', '{"type": "ping", "t0": 1e999}',
+        '{"type": "ping", "t0": 1, "mid": 1}',
         '{"type": "ping", "t0": NaN}', '{"type": "ping", "t0": {}}', '[' * MAX_QUESTION_CHARS,
         PING + ' ' * MAX_QUESTION_CHARS,
     ],

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rtc_signaling.errors import ConfigurationError
+from rtc_signaling.messages import Authenticate, Decoder, Encoder, FromClient
 from rtc_signaling.parameter import Parameter, from_values, parameter, parameters, with_values
 from rtc_signaling.sender_config import SenderConfig
 from rtc_signaling.server_config import ServerConfig
@@ -263,3 +264,34 @@ def test_depth_has_to_have_a_span():
     with pytest.raises(ConfigurationError, match=r'^depth\.far = 10\.0: must be above'):
         with_values(SenderConfig(), {'depth.near': 11.0})
     assert with_values(SenderConfig(), {'depth.near': 11.0, 'depth.far': 12.0}).depth_near_m == 11
+
+
+@pytest.mark.parametrize('given', [['front', 'rear'], [''], []])
+def test_cameras_have_names(given):
+    names = tuple(filter(None, given))
+    assert from_values(SenderConfig, {'cameras': given}).cameras == names
+
+
+@pytest.mark.parametrize(
+    ('given', 'value', 'rule'),
+    [
+        (['a', 'b', 'a'], 'a', 'two cameras have this name'),
+        (['a', 'b/c'], 'b/c', 'must match [A-Za-z][A-Za-z0-9_]{0,63}'),
+        (['1st'], '1st', 'must match [A-Za-z][A-Za-z0-9_]{0,63}'),
+        (['a:b'], 'a:b', 'must match [A-Za-z][A-Za-z0-9_]{0,63}'),
+        ([f'c{i}' for i in range(13)], tuple(f'c{i}' for i in range(13)), 'must be at most 12'),
+        ('front', 'front', 'must be a list of strings'),
+    ],
+)
+def test_cameras_that_cannot_be_are_named(given, value, rule):
+    with pytest.raises(ConfigurationError) as error:
+        from_values(SenderConfig, {'cameras': given})
+    assert (error.value.name, error.value.value, error.value.rule) == ('cameras', value, rule)
+
+
+def test_the_name_of_a_camera_can_be_sent():
+    spec = parameters(SenderConfig)['cameras']
+    name = 'A' + 'z_9' * 21
+    assert spec.check([name]) == (name,)
+    message = Authenticate(token='', cameras=[name])
+    assert Decoder(FromClient).decode(Encoder().encode(message)) == message

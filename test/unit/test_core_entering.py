@@ -87,6 +87,34 @@ def test_the_welcome_says_all_that_a_client_has_to_know():
     }  # fmt: skip
 
 
+def test_the_cameras_of_a_sender_are_told_and_stay_when_it_resumes():
+    world = World()
+    pilot = world.enter(RECEIVER, 'pilot')
+    robot = world.connect(SENDER, 'robot', waits=True)
+    # Of a name that is there twice the first counts.
+    robot.send('authenticate', token='', cameras=['front', 'rear', 'front'])
+    listed = {
+        'client_id': 'robot',
+        'role': 'sender',
+        'name': 'robot',
+        'cameras': ['front', 'rear'],
+    }
+    assert pilot.only('peer_joined') == {'type': 'peer_joined', 'seq': 1, **listed}
+    robot.drop()
+    world.resume(robot)
+    assert world.connect(RECEIVER, 'late').only('connected')['peers'] == [listed]
+    again = world.connect(SENDER, 'robot', waits=True)
+    again.send('authenticate', token='', cameras=['arm'])
+    assert pilot.only('peer_joined')['cameras'] == ['arm']
+
+
+def test_a_receiver_has_no_cameras():
+    world = World()
+    robot = world.enter(SENDER, 'robot')
+    world.connect(RECEIVER, 'pilot', waits=True).send('authenticate', token='', cameras=['front'])
+    assert 'cameras' not in robot.only('peer_joined')
+
+
 def test_the_credential_of_the_turn_servers_is_for_the_client_and_from_now_on():
     world = World(ice_servers=('turn:10.0.0.1',), turn=TurnRest('secret', ttl_s=600.0))
     (server,) = world.connect(RECEIVER, 'pilot').only('connected')['ice_servers']

@@ -42,6 +42,10 @@ FIVE_MINUTES_WORDS = 5 * 240
 CAPTURE_BYTES = 700_000
 # What a node makes, in its own words: a topic or a service.
 MADE = re.compile(r"create_(?:publisher|service)\(\s*\w+, '([^']+)'")
+# Of each camera: below `camera_sender`, or with several below `camera_sender/NAME`.
+OF_CAMERA = re.compile(
+    r"(?:create_(?:publisher|service)|ReportPublisher)\(\s*\w+, f'\{\S*prefix\}/(\w+)'"
+)
 
 
 def read(path):
@@ -115,6 +119,9 @@ def test_each_topic_and_service_of_a_node_is_documented_and_no_other():
     made = set()
     for path in (REPOSITORY / 'rtc_signaling/nodes').glob('*.py'):
         made |= set(MADE.findall(read(path)))
+    of_camera = set(OF_CAMERA.findall(read(REPOSITORY / 'rtc_signaling/nodes/camera_unit.py')))
+    assert len(of_camera) == 8
+    made |= {f'camera_sender/{name}' for name in of_camera}
     assert len(made) >= 13
     # Of every node: made by nodes/background.py of its prefix.
     common = {f'{node}/{topic}' for node in ('signaling', 'camera_sender') for topic in
@@ -122,6 +129,10 @@ def test_each_topic_and_service_of_a_node_is_documented_and_no_other():
     named = re.findall(r'^\| `((?:signaling|camera_sender|signaling_server)/\w+)` \|',
                        read(REPOSITORY / 'docs/ros.md'), re.MULTILINE)  # fmt: skip
     assert sorted(named) == sorted(made | common)
+    named = re.findall(
+        r'^\| `camera_sender/NAME/(\w+)` \|', read(REPOSITORY / 'docs/ros.md'), re.M
+    )
+    assert sorted(named) == sorted(of_camera)
 
 
 def test_each_metric_is_documented_and_no_other():

@@ -19,7 +19,7 @@ CORE = {
     'errors', 'backoff', 'media.frames', 'media.timing', 'media.scene',
     'doctor.findings', 'doctor.diagnosis', 'doctor.target', 'doctor.readings',
     'doctor.wire_verdicts', 'doctor.media_verdicts', 'doctor.ros_verdicts',
-    'cameras',
+    'cameras', 'media.allotment',
     'image_flow',
     'media.compressed', 'media.key_frames', 'media.key_frame_waits',
     'media.h264', 'media.h264_stream',
@@ -34,7 +34,7 @@ SHELLS = {
     'server.sockets', 'client', 'tokens',
     'keys', 'secret_files', 'credentials', 'media.peer', 'media.track', 'media.sender',
     'media.encoder', 'media.encoding', 'media.feed', 'media.mailbox', 'media.codecs',
-    'media.passthrough', 'media.adaptation',
+    'media.passthrough', 'media.adaptation', 'media.viewer_stream', 'media.sender_figures',
     'media.video_file', 'media._aiortc', 'media.probe', 'media.timing_channel',
     'media.turn_probe', 'doctor.tokens', 'doctor.wire', 'doctor.wire_checks', 'doctor.tally',
     'doctor.event_loop', 'doctor.examination',
@@ -47,8 +47,8 @@ ADAPTERS = {
     'ros.bridge',
 }  # fmt: skip
 NODES = {
-    'nodes.signaling_server', 'nodes.camera_sender', 'nodes.test_camera', 'nodes.entry',
-    'nodes.background', 'nodes.doctor', 'doctor.__main__',
+    'nodes.signaling_server', 'nodes.camera_sender', 'nodes.camera_unit', 'nodes.test_camera',
+    'nodes.entry', 'nodes.background', 'nodes.doctor', 'doctor.__main__',
 }  # fmt: skip
 
 PROMETHEUS = {'exposition', 'doctor.readings'}

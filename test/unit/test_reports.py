@@ -55,7 +55,7 @@ def server_part(name, config=None, **changes):
 
 def sender_part(name, flow=FLOW, config=CONFIG, **changes):
     snapshot = dataclasses.replace(SENDER, **changes)
-    reports = sender_reports.diagnostics(snapshot, flow, config)
+    reports = sender_reports.diagnostics(snapshot, {'': flow}, config)
     return next(report for report in reports if report.part == name)
 
 
@@ -233,6 +233,29 @@ def test_a_status_tells_of_the_link_before_the_camera():
     assert sender_reports.status(SENDER, silent, '', CONFIG).level is Level.STALE
     off = dataclasses.replace(SENDER, enabled=False)
     assert sender_reports.status(off, silent, '', CONFIG).message == 'switched off (set_enabled)'
+
+
+def test_several_cameras_are_judged_each_for_itself():
+    viewer = ViewerFigures('v1', 'connected', 1e6, camera='rear')
+    cameras = {
+        'front': dataclasses.replace(SENDER, viewers=0, viewer_figures=()),
+        'rear': dataclasses.replace(SENDER, last_error='no such encoding'),
+    }
+    snapshot = dataclasses.replace(SENDER, cameras=cameras, viewer_figures=(viewer,))
+    flows = {'front': dataclasses.replace(FLOW, silence_s=9.0), 'rear': FLOW}
+    reports = sender_reports.diagnostics(snapshot, flows, CONFIG)
+    assert {report.part: report.level for report in reports} == {
+        'camera front': Level.STALE, 'encoder front': Level.OK, 'camera rear': Level.ERROR,
+        'encoder rear': Level.OK, 'signaling link': Level.OK, 'viewer v1 rear': Level.OK,
+    }  # fmt: skip
+    status = sender_reports.status_of_all(snapshot, flows, {'front': '', 'rear': '64x64'}, CONFIG)
+    assert (status.level, status.message) == (Level.ERROR, 'rear: no such encoding')
+    values = dict(status.values)
+    assert (values['cameras'], values['rear_image']) == ('front, rear', '64x64')
+    off = {name: dataclasses.replace(camera, enabled=False) for name, camera in cameras.items()}
+    snapshot = dataclasses.replace(snapshot, cameras=off, enabled=False)
+    status = sender_reports.status_of_all(snapshot, flows, dict.fromkeys(flows, ''), CONFIG)
+    assert (status.level, status.message) == (Level.OK, 'switched off (set_enabled)')
 
 
 def test_the_latency_of_all_viewers_is_the_median_of_those_that_measured():
