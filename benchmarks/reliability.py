@@ -1,0 +1,76 @@
+"""Break the stack on purpose and measure what becomes of the video; write docs/reliability.md.
+
+.venv/bin/python benchmarks/reliability.py --list
+.venv/bin/python benchmarks/reliability.py --only bandwidth --document
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from faults import kill
+from faults.report import Section, write
+
+Case = Callable[[argparse.Namespace, Path], Section]
+
+
+def _kill(options: argparse.Namespace, directory: Path) -> Section:
+    faults = kill.combinations(options.seed, options.kills)
+    outcomes, controls = kill.run(directory, options.domain, faults=faults, stop_s=options.stop)
+    return kill.document(outcomes, controls, seed=options.seed, stop_s=options.stop)
+
+
+CASES: dict[str, tuple[str, Case]] = {
+    'kill': ('SIGKILL, SIGSTOP and SIGINT to each part at each point of a session', _kill),
+}
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument('--list', action='store_true', help='name the cases')
+    parser.add_argument('--only', nargs='+', choices=CASES, default=list(CASES), metavar='CASE')
+    parser.add_argument('--document', action='store_true', help='write docs/reliability.md')
+    parser.add_argument('--domain', type=int, default=76, help='ROS_DOMAIN_ID of the first')
+    parser.add_argument('--directory', type=Path, help='for tokens and logs, which then are kept')
+    parser.add_argument('--seed', type=int, default=1, help='of whatever is drawn at random')
+    parser.add_argument('--kills', type=int, default=200, help='kill: so many faults')
+    parser.add_argument('--stop', type=float, default=20.0, help='kill: s from SIGSTOP to SIGCONT')
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = parse()
+    if options.list:
+        print('\n'.join(f'{name}: {what}' for name, (what, _) in CASES.items()))
+        return 0
+    broken = 0
+    with tempfile.TemporaryDirectory(prefix='faults-') as made:
+        directory = options.directory or Path(made)
+        for name in options.only:
+            print(f'== {name}: {CASES[name][0]}', flush=True)
+            section = CASES[name][1](options, directory)
+            broken += len(section.broken)
+            if options.document:
+                write(name, section, command(name, options))
+    print(f'{broken} promise(s) not kept')
+    return 1 if broken else 0
+
+
+def command(name: str, options: argparse.Namespace) -> str:
+    """Return the command that measures one case as it was measured."""
+    words = [f'.venv/bin/python benchmarks/reliability.py --only {name}']
+    if name == 'kill':
+        words.append(f'--seed {options.seed} --kills {options.kills} --stop {options.stop:g}')
+    return ' '.join([*words, '--document'])
+
+
+if __name__ == '__main__':
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    sys.exit(main())
