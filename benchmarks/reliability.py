@@ -13,9 +13,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from faults import kill
+from faults import kill, network, ways
 from faults.report import Section, write
 
+# Cases whose faults last for --last.
+LASTING = ('bandwidth', 'loss')
 Case = Callable[[argparse.Namespace, Path], Section]
 
 
@@ -26,6 +28,38 @@ def _kill(options: argparse.Namespace, directory: Path) -> Section:
 
 
 CASES: dict[str, tuple[str, Case]] = {
+    'link': (
+        'the cable of a viewer is pulled for 1, 5, 20 and 60 s',
+        lambda options, directory: network.link(directory, options.domain, options.down),
+    ),
+    'address': (
+        "a viewer's address changes; a viewer vanishes",
+        lambda options, directory: network.address(directory, options.domain),
+    ),
+    'bandwidth': (
+        '2, 1 and 0.3 Mbit/s, and back',
+        lambda options, directory: network.bandwidth(
+            directory, options.domain, (2.0, 1.0, 0.3), options.last
+        ),
+    ),
+    'loss': (
+        '1, 5 and 10 % of the packets lost, held up, overtaken',
+        lambda options, directory: network.loss(
+            directory, options.domain, (0.01, 0.05, 0.1), options.last
+        ),
+    ),
+    'mtu': (
+        'no packet over 1280 bytes',
+        lambda options, directory: ways.mtu(directory, options.domain),
+    ),
+    'ipv6': (
+        'no IPv4',
+        lambda options, directory: ways.ipv6(directory, options.domain),
+    ),
+    'turn': (
+        'relay only, and UDP blocked, through coturn',
+        lambda options, directory: ways.turn(directory, options.domain),
+    ),
     'kill': ('SIGKILL, SIGSTOP and SIGINT to each part at each point of a session', _kill),
 }
 
@@ -42,6 +76,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=1, help='of whatever is drawn at random')
     parser.add_argument('--kills', type=int, default=200, help='kill: so many faults')
     parser.add_argument('--stop', type=float, default=20.0, help='kill: s from SIGSTOP to SIGCONT')
+    parser.add_argument('--last', type=float, default=30.0, help='how long most faults last, in s')
+    parser.add_argument(
+        '--down', type=float, nargs='+', default=[1.0, 5.0, 20.0, 60.0], help='link: each in s'
+    )
     return parser.parse_args()
 
 
@@ -68,6 +106,8 @@ def command(name: str, options: argparse.Namespace) -> str:
     words = [f'.venv/bin/python benchmarks/reliability.py --only {name}']
     if name == 'kill':
         words.append(f'--seed {options.seed} --kills {options.kills} --stop {options.stop:g}')
+    if name in LASTING:
+        words.append(f'--last {options.last:g}')
     return ' '.join([*words, '--document'])
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
+import subprocess
 import sys
 import time
 import urllib.request
@@ -18,6 +18,7 @@ from processes import Process, executable, free_port, ros_environment, wait_unti
 from faults import REPOSITORY
 from faults.census import Holding
 from faults.programs.watcher import Plan
+from faults.space import inside
 from faults.watch import Lines, Watcher
 from rtc_signaling.tokens import load
 
@@ -39,7 +40,9 @@ class Rig:
         server: Parameters of the signaling server beside those that it needs.
         sender: Those of the camera sender.
         host: The address of the server.
-        prefixes: By part, words before its command, such as those of a network namespace.
+        addresses: What the sender offers for video; '' for all but loopback.
+        namespace: The network namespace of all parts but the viewers; '' for the machine's.
+        variables: By part, what is set in its environment.
     """
 
     def __init__(
@@ -52,7 +55,8 @@ class Rig:
         sender: tuple[str, ...] = (),
         host: str = '127.0.0.1',
         addresses: str = '127.0.0.1',
-        prefixes: dict[str, tuple[str, ...]] | None = None,
+        namespace: str = '',
+        variables: dict[str, dict[str, str]] | None = None,
     ) -> None:
         self.directory = directory
         self.host = host
@@ -62,7 +66,8 @@ class Rig:
         self.watchers: list[Watcher] = []
         self.ended: list[Process] = []
         self.status: dict[str, dict[str, Any]] = {}
-        self.prefixes = prefixes or {}
+        self.namespace = namespace
+        self._variables = variables or {}
         self._tokens = directory / 'tokens.json'
         self._habit_file = directory / 'camera.json'
         self._habit = camera or {}
@@ -70,7 +75,7 @@ class Rig:
         token_file = f'auth.token_file:={self._tokens}'
         url_host = f'[{host}]' if ':' in host else host
         self.url = f'ws://{url_host}:{self.port}/'
-        offered = (f'ice_addresses:=[{addresses}]',) if addresses else ()
+        offered = (f'ice_addresses:=["{addresses}"]',) if addresses else ()
         self._settings = {
             'server': (f'host:={host}', f'port:={self.port}', token_file, *server),
             'sender': (f'server_url:={self.url}', token_file, *offered, *sender),
@@ -88,7 +93,7 @@ class Rig:
         return ''.join(f'--- {process.name}\n{process.output}' for process in all_of_them)
 
     def command(self, part: str) -> list[str]:
-        prefix = self.prefixes.get(part, ())
+        prefix = ('ip', 'netns', 'exec', self.namespace) if self.namespace else ()
         if part == 'camera':
             return [*prefix, sys.executable, str(PROGRAMS / 'camera.py'), str(self._habit_file)]
         if part == 'observer':
@@ -99,10 +104,11 @@ class Rig:
 
     def start(self, part: str, *, wait: bool = True) -> None:
         """Start a part, and wait until it is up."""
+        environment = self.environment | self._variables.get(part, {})
         if part == 'observer':
-            self.processes[part] = Lines(part, self.command(part), self.environment)
+            self.processes[part] = Lines(part, self.command(part), environment)
             return
-        self.processes[part] = Process(part, self.command(part), self.environment)
+        self.processes[part] = Process(part, self.command(part), environment)
         if wait:
             self.processes[part].wait_for_output(READY[part], START_S)
 
@@ -126,10 +132,18 @@ class Rig:
         part.write_text(json.dumps(self._habit), encoding='utf-8')
         part.replace(self._habit_file)
 
-    def watch(self, name: str, prefix: tuple[str, ...] = (), **options: Any) -> Watcher:
-        """Start a viewer."""
+    def watch(
+        self,
+        name: str,
+        prefix: tuple[str, ...] = (),
+        variables: dict[str, str] | None = None,
+        **options: Any,
+    ) -> Watcher:
+        """Start a viewer; in another place, with `prefix`, it offers all of its addresses."""
+        if prefix:
+            options.setdefault('addresses', ())
         plan = Plan(self.url, self.token, name, **options)
-        watcher = Watcher(plan, self.environment, prefix)
+        watcher = Watcher(plan, self.environment | (variables or {}), prefix)
         self.watchers.append(watcher)
         return watcher
 
@@ -138,10 +152,13 @@ class Rig:
         if watcher.running:
             watcher.signal(signal.SIGCONT)
             watcher.signal(signal.SIGINT)
-        code = watcher.wait(STOP_S)
         self.watchers.remove(watcher)
         self.ended.append(watcher)
-        return code
+        try:
+            return watcher.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            watcher.kill()
+            return -signal.SIGKILL
 
     def strike(self, part: str, number: int) -> None:
         """Send a part a signal; after one that ends it, wait for that."""
@@ -169,11 +186,15 @@ class Rig:
             self.url.replace('ws', 'http', 1) + path,
             headers={'Authorization': f'Bearer {self.token}'},
         )
-        try:
-            with urllib.request.urlopen(request, timeout=3.0) as response:
-                return str(response.read().decode())
-        except OSError:
-            return ''
+
+        def ask() -> str:
+            try:
+                with urllib.request.urlopen(request, timeout=3.0) as response:
+                    return str(response.read().decode())
+            except OSError:
+                return ''
+
+        return inside(self.namespace, ask) if self.namespace else ask()
 
     def sessions(self) -> int:
         """Return how many sessions the server has, those of clients that are away too."""
@@ -208,15 +229,27 @@ class Rig:
             raise TimeoutError(f'not well: {self.ailments()}') from None
 
     def stop(self) -> None:
-        """End all."""
-        for watcher in list(self.watchers):
-            self.dismiss(watcher)
-        for part in ('sender', 'server', 'camera', 'observer'):
-            if (process := self.processes.pop(part, None)) is not None:
-                self.ended.append(process)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGCONT)
-                process.stop()
+        """End all; what does not end by itself is killed, and told of at the end.
+
+        Raises:
+            TimeoutError: Something had to be killed.
+        """
+        stubborn = []
+        for process in (*self.watchers, *self.processes.values()):
+            self.ended.append(process)
+            if process.running:
+                process.signal(signal.SIGCONT)
+                process.signal(signal.SIGINT)
+        for process in (*self.watchers, *self.processes.values()):
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                stubborn.append(process.name)
+        self.watchers.clear()
+        self.processes.clear()
+        if stubborn:
+            raise TimeoutError(f'did not end within {STOP_S:.0f} s: {", ".join(stubborn)}')
 
 
 @contextlib.contextmanager
@@ -228,5 +261,7 @@ def running_rig(directory: Path, domain: int, **options: Any) -> Iterator[Rig]:
         rig.start_all()
         yield rig
     finally:
-        (directory / 'output.txt').write_text(rig.output, encoding='utf-8')
-        rig.stop()
+        try:
+            rig.stop()
+        finally:
+            (directory / 'output.txt').write_text(rig.output, encoding='utf-8')
