@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from faults import kill, network, ways
+from faults import camera, kill, load, network, ways
 from faults.report import Section, write
 
 # Cases whose faults last for --last.
-LASTING = ('bandwidth', 'loss')
+LASTING = ('bandwidth', 'loss', 'viewers', 'cameras', 'churn', 'clients', 'camera')
 Case = Callable[[argparse.Namespace, Path], Section]
 
 
@@ -28,6 +28,28 @@ def _kill(options: argparse.Namespace, directory: Path) -> Section:
 
 
 CASES: dict[str, tuple[str, Case]] = {
+    'viewers': (
+        '1 to 10 viewers of one camera',
+        lambda options, directory: load.viewers(
+            directory, options.domain, (1, 2, 4, 6, 8, 10), options.last
+        ),
+    ),
+    'cameras': (
+        '4 cameras with 2 viewers each',
+        lambda options, directory: load.cameras(directory, options.domain, options.last),
+    ),
+    'churn': (
+        '5 joins and leaves a second',
+        lambda options, directory: load.churn(directory, options.domain, options.last),
+    ),
+    'clients': (
+        '1,000 signaling clients',
+        lambda options, directory: load.clients(directory, options.domain, options.last),
+    ),
+    'camera': (
+        'rates, bursts, stalls, stamps, sizes, encodings, truncated images',
+        lambda options, directory: camera.run(directory, options.domain, options.last),
+    ),
     'link': (
         'the cable of a viewer is pulled for 1, 5, 20 and 60 s',
         lambda options, directory: network.link(directory, options.domain, options.down),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,22 @@ class Rig:
         for part in NODES:
             self.processes[part].wait_for_output(READY[part], START_S)
         self.wait_until_well()
+
+    def add_camera(self, number: int) -> Callable[[], None]:
+        """Start another camera with a sender of its own, and return what stops both."""
+        name = f'camera{number}'
+        remap = ('--ros-args', '-r', f'__ns:=/{name}')
+        camera = Process(name, [*self.command('camera'), *remap], self.environment)
+        words = [*self.command('sender'), *remap[1:], '-p', f'client_id:={name}']
+        sender = Process(f'{name} sender', words, self.environment)
+        sender.wait_for_output(READY['sender'], START_S)
+
+        def stop() -> None:
+            self.ended += [sender, camera]
+            sender.stop()
+            camera.stop()
+
+        return stop
 
     def set_camera(self, **habits: Any) -> None:
         """Have the camera do something else from now on."""

@@ -128,9 +128,12 @@ class Space:
         return new
 
     def block_udp(self) -> None:
-        """Have the router drop UDP between the viewer and the robot."""
-        for words in (('iif', 'to-viewer'), ('to', '10.77.2.0/24', 'iif', 'to-robot')):
-            self.ip('router', 'rule', 'add', *words, 'ipproto', 'udp', 'blackhole')
+        """Have the router drop all UDP of the viewer's, what is for the router itself as well."""
+        # Before the table of the router's own addresses, which would be looked at first.
+        self.ip('router', 'rule', 'add', 'pref', '10', 'lookup', 'local')
+        self.ip('router', 'rule', 'del', 'pref', '0')
+        for words in (('iif', 'to-viewer'), ('to', f'{self.address("viewer")}/32')):
+            self.ip('router', 'rule', 'add', 'pref', '5', *words, 'ipproto', 'udp', 'blackhole')
 
     def remove(self) -> None:
         if self.line is not None:

@@ -54,7 +54,7 @@ class Camera:
         self.habit = habit
         self.stop = threading.Event()
         self._context = Context()
-        self._context.init([])
+        self._context.init(sys.argv)
         self._node = Node('camera_driver', context=self._context)
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._publisher = self._node.create_publisher(Image, 'camera/image_raw', qos)

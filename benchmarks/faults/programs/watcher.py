@@ -59,8 +59,7 @@ class Plan:
         addresses: Local addresses to offer; empty for all but loopback.
         pause: By step, how long it stands there, in s, so that a fault can meet it.
         relay_only: Whether it takes the way through a TURN server alone.
-        relay: Address of the harness's UDP relay that stands between it and the camera.
-        decode: Whether pictures are decoded; without, frames are counted and have no age.
+        camera: Whose video; '' for the first camera that is there.
     """
 
     url: str
@@ -69,8 +68,7 @@ class Plan:
     addresses: tuple[str, ...] = ('127.0.0.1',)
     pause: dict[str, float] = field(default_factory=dict)
     relay_only: bool = False
-    relay: tuple[str, int] | None = None
-    decode: bool = True
+    camera: str = ''
 
 
 def tell(**members: Any) -> None:
@@ -126,11 +124,11 @@ class Media:
                 self.alive_s = time.monotonic()
                 tell(age=age_s(frame), size=f'{frame.width}x{frame.height}')
 
-    async def received_bytes(self) -> int:
-        for stats in (await self.connection.getStats()).values():
-            if stats.type == 'transport':
-                return int(stats.bytesReceived)
-        return 0
+    async def tell_packets(self) -> None:
+        """Tell how many packets came, and how many did not."""
+        for stats in (await self.connection.getReceivers()[0].getStats()).values():
+            if stats.type == 'inbound-rtp':
+                tell(packets=stats.packetsReceived, lost=stats.packetsLost)
 
     @property
     def over(self) -> bool:
@@ -159,7 +157,8 @@ class Viewer:
 
     async def run(self, stop: asyncio.Event) -> None:
         await self._stand('connecting')
-        tasks = [asyncio.create_task(run()) for run in (self._listen, self._decide)]
+        works = (self._listen, self._decide, self._tell_packets)
+        tasks = [asyncio.create_task(work()) for work in works]
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
         await self._stand('closing')
@@ -238,11 +237,20 @@ class Viewer:
             media, now_s = self._media, time.monotonic()
             if media is not None and not self._is_over(media, now_s):
                 continue
-            if not self._client.connected or not self._senders or now_s < self._not_before_s:
+            sender = self._plan.camera or next(iter(self._senders), '')
+            if not self._client.connected or sender not in self._senders:
+                continue
+            if now_s < self._not_before_s:
                 continue
             if media is not None:
                 tell(step='lost')
-            await self._offer(next(iter(self._senders)))
+            await self._offer(sender)
+
+    async def _tell_packets(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            if self._media is not None and self._media.connected:
+                await self._media.tell_packets()
 
     def _is_over(self, media: Media, now_s: float) -> bool:
         if not media.connected:
