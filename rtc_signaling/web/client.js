@@ -254,7 +254,9 @@ export class ViewerClient extends EventTarget {
 		const { media } = this;
 		if (media?.connected && !media.over) this.#attempt = 0;
 		if (media && !media.connected) this.#judgeSetup(media);
-		if (this.#server.link.state !== 'online') return;
+		const { link } = this.#server;
+		if (link.state !== 'online') return;
+		if (media && !media.flows(DEAD_IF_NEW_S)) link.probe();
 		if (this.#failure && now() < this.#failure.retryAt) return;
 		const sender = this.#choose();
 		if (sender === undefined || (this.media && !this.#isDead())) return;

@@ -1,7 +1,7 @@
 /** The WebSocket to the server (docs/protocol.md): logging in, staying, resuming. */
 
 const BACK_OFF_FIRST_S = 0.5;
-const BACK_OFF_MOST_S = 30;
+const BACK_OFF_MOST_S = 8;
 const CONNECT_TIMEOUT_S = 10;
 const STEADY_S = 5;
 const PROBE_S = 3;
@@ -37,6 +37,7 @@ export class Link {
 	#errorAt = -Infinity;
 	#timer; // of the next attempt, or the deadline of this one
 	#heartbeat;
+	#probing = null;
 
 	constructor(url, token, onChange, onMessage) {
 		Object.assign(this, { url, token, onChange, onMessage });
@@ -78,14 +79,18 @@ export class Link {
 
 	wake() {
 		if (this.state === 'offline') this.login(this.token);
-		else if (this.#answersPings) {
-			const asked = now();
-			const socket = this.#socket;
-			this.send({ type: 'ping' });
-			setTimeout(() => {
-				if (socket === this.#socket && this.#heardAt < asked) this.#lost(LOST);
-			}, PROBE_S * 1000);
-		}
+		else this.probe();
+	}
+
+	/** Ask whether the server is still there; one that stays silent is lost. */
+	probe() {
+		if (!this.#answersPings || this.#probing) return;
+		const asked = now();
+		this.send({ type: 'ping' });
+		this.#probing = setTimeout(() => {
+			this.#probing = null;
+			if (this.#heardAt < asked) this.#lost(LOST);
+		}, PROBE_S * 1000);
 	}
 
 	send(message) {
@@ -109,6 +114,8 @@ export class Link {
 	#drop(code = 4000) {
 		clearTimeout(this.#timer);
 		clearInterval(this.#heartbeat);
+		clearTimeout(this.#probing);
+		this.#probing = null;
 		const socket = this.#socket;
 		this.#socket = undefined;
 		this.#answersPings = false;
