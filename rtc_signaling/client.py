@@ -45,8 +45,8 @@ logger = logging.getLogger(__name__)
 DO_NOT_COME_BACK = frozenset({1002, 1003, 1007, 1009, 4400, 4401, 4403, 4404, 4409, 4423})
 UNAUTHORIZED = 4401
 OPEN_TIMEOUT_S = 5.0
-# A silent network is noticed after 4 to 7 s, so that with a new connection and its negotiation video
-# is back within 10 s of a change of address.
+# A silent network is noticed after 4 to 7 s, so that with a new connection and its negotiation
+# video is back within 10 s of a change of address.
 PING_INTERVAL_S = 3.0
 PING_TIMEOUT_S = 4.0
 # docs/protocol.md, 9: after an outage of any length a client is back in less than 10 s.

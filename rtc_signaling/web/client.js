@@ -229,6 +229,7 @@ export class ViewerClient extends EventTarget {
 		if (media) {
 			await media.poll().catch(() => {});
 			if (media === this.media) this.#report(media);
+			if (!media.flows(DEAD_IF_NEW_S)) this.#server.link.probe();
 			this.#tell('media', media);
 		}
 		this.#decide();
@@ -254,9 +255,7 @@ export class ViewerClient extends EventTarget {
 		const { media } = this;
 		if (media?.connected && !media.over) this.#attempt = 0;
 		if (media && !media.connected) this.#judgeSetup(media);
-		const { link } = this.#server;
-		if (link.state !== 'online') return;
-		if (media && !media.flows(DEAD_IF_NEW_S)) link.probe();
+		if (this.#server.link.state !== 'online') return;
 		if (this.#failure && now() < this.#failure.retryAt) return;
 		const sender = this.#choose();
 		if (sender === undefined || (this.media && !this.#isDead())) return;

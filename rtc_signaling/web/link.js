@@ -4,7 +4,7 @@ const BACK_OFF_FIRST_S = 0.5;
 const BACK_OFF_MOST_S = 8;
 const CONNECT_TIMEOUT_S = 10;
 const STEADY_S = 5;
-const PROBE_S = 3;
+const PROBE_MS = 3000;
 const ERROR_BELONGS_S = 2; // to the end that comes so soon after it
 const LATER_S = 5;
 
@@ -35,9 +35,9 @@ export class Link {
 	#answersPings = false;
 	#error = null;
 	#errorAt = -Infinity;
-	#timer; // of the next attempt, or the deadline of this one
+	#timer; // of the next attempt, or this one's deadline
 	#heartbeat;
-	#probing = null;
+	#askedAt = -1e4;
 
 	constructor(url, token, onChange, onMessage) {
 		Object.assign(this, { url, token, onChange, onMessage });
@@ -82,15 +82,14 @@ export class Link {
 		else this.probe();
 	}
 
-	/** Ask whether the server is still there; one that stays silent is lost. */
 	probe() {
-		if (!this.#answersPings || this.#probing) return;
 		const asked = now();
+		if (asked - this.#askedAt < PROBE_MS) return;
+		this.#askedAt = asked;
 		this.send({ type: 'ping' });
-		this.#probing = setTimeout(() => {
-			this.#probing = null;
-			if (this.#heardAt < asked) this.#lost(LOST);
-		}, PROBE_S * 1000);
+		setTimeout(() => {
+			if (this.#answersPings && this.#heardAt < asked) this.#lost(LOST);
+		}, PROBE_MS);
 	}
 
 	send(message) {
@@ -114,8 +113,6 @@ export class Link {
 	#drop(code = 4000) {
 		clearTimeout(this.#timer);
 		clearInterval(this.#heartbeat);
-		clearTimeout(this.#probing);
-		this.#probing = null;
 		const socket = this.#socket;
 		this.#socket = undefined;
 		this.#answersPings = false;
@@ -154,7 +151,7 @@ export class Link {
 			if (silent && this.#answersPings) this.#lost(LOST);
 			else this.send({ type: 'ping' });
 		}, (heartbeat_s || timeout_s / 3) * 1000);
-		this.send({ type: 'ping' });
+		this.probe();
 		this.state = 'online';
 		this.onMessage(message);
 		this.#set('online');
@@ -184,7 +181,7 @@ export class Link {
 	async #diagnose(cause) {
 		const url = new URL('healthz', this.url.href.replace('ws', 'http'));
 		try {
-			const signal = AbortSignal.timeout(PROBE_S * 1000);
+			const signal = AbortSignal.timeout(PROBE_MS);
 			const response = await fetch(url, { mode: 'no-cors', cache: 'no-store', signal });
 			cause.kind = response.status === 503 ? 'unwell' : 'full';
 		} catch {

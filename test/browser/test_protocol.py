@@ -26,7 +26,8 @@ PICTURES_S = 10.0
 BACK_S = 10.0
 # Of a stream of 30 pictures a second on two cores that others use as well.
 NO_GAP_S = 1.5
-# No media for 3 s, no answer of the server for 3 s, and what two busy cores add; the timeout is 30 s.
+# No media for 3 s, no answer of the server for 3 s, and what two busy cores add; the timeout has
+# 30 s.
 SILENT_S = 15.0
 # The page waits so long for an answer (5 s) before it sends again.
 AGAIN_S = 15.0
@@ -80,7 +81,7 @@ class Wire:
         wait_until(lambda: not self.busy, BACK_S, 'a cut wire')
 
     def hold(self) -> None:
-        """Carry nothing any more of the connections that there are, without a word; new ones do."""
+        """Carry nothing of the connections that there are any more, without a word."""
         self._commands.send(b'h')
         wait_until(lambda: not self.busy, BACK_S, 'a held wire')
 
