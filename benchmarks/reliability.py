@@ -13,11 +13,21 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from faults import camera, kill, load, network, ways
+from faults import camera, clock, hostile, kill, load, network, soak, upgrade, ways
 from faults.report import Section, write
 
 # Cases whose faults last for --last.
-LASTING = ('bandwidth', 'loss', 'viewers', 'cameras', 'churn', 'clients', 'camera')
+LASTING = (
+    'bandwidth',
+    'loss',
+    'viewers',
+    'cameras',
+    'churn',
+    'clients',
+    'camera',
+    'clock',
+    'peer',
+)
 Case = Callable[[argparse.Namespace, Path], Section]
 
 
@@ -28,6 +38,26 @@ def _kill(options: argparse.Namespace, directory: Path) -> Section:
 
 
 CASES: dict[str, tuple[str, Case]] = {
+    'clock': (
+        'the wall clock is set an hour forth and back',
+        lambda options, directory: clock.run(directory, options.domain, options.last),
+    ),
+    'soak': (
+        'two hours of joins and leaves (--soak)',
+        lambda options, directory: soak.run(directory, options.domain, options.soak),
+    ),
+    'attacks': (
+        'attacks on the signaling server during video',
+        lambda options, directory: hostile.attacks(directory, options.domain),
+    ),
+    'peer': (
+        'a hostile viewer with a token',
+        lambda options, directory: hostile.peer(directory, options.domain, options.last),
+    ),
+    'upgrade': (
+        'newer and older clients',
+        lambda options, directory: upgrade.run(directory, options.domain),
+    ),
     'viewers': (
         '1 to 10 viewers of one camera',
         lambda options, directory: load.viewers(
@@ -99,6 +129,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument('--kills', type=int, default=200, help='kill: so many faults')
     parser.add_argument('--stop', type=float, default=20.0, help='kill: s from SIGSTOP to SIGCONT')
     parser.add_argument('--last', type=float, default=30.0, help='how long most faults last, in s')
+    parser.add_argument('--soak', type=float, default=7200.0, help='soak: how long, in s')
     parser.add_argument(
         '--down', type=float, nargs='+', default=[1.0, 5.0, 20.0, 60.0], help='link: each in s'
     )
@@ -128,6 +159,10 @@ def command(name: str, options: argparse.Namespace) -> str:
     words = [f'.venv/bin/python benchmarks/reliability.py --only {name}']
     if name == 'kill':
         words.append(f'--seed {options.seed} --kills {options.kills} --stop {options.stop:g}')
+    if name == 'soak':
+        words.append(f'--soak {options.soak:g}')
+    if name == 'link':
+        words.append('--down ' + ' '.join(f'{each:g}' for each in options.down))
     if name in LASTING:
         words.append(f'--last {options.last:g}')
     return ' '.join([*words, '--document'])

@@ -112,7 +112,8 @@ def left_over(rig: Rig, before: dict[str, Holding]) -> str:
     found = [
         f'{part}: {more}' for part, past in before.items() if (more := now[part].beyond(past))
     ]
-    if rig.peers() > 1 or rig.sessions() > 1:
+    # Asked only then: the question itself takes a socket for a moment.
+    if not found and (rig.peers() > 1 or rig.sessions() > 1):
         found.append(f'{rig.peers()} peers, {rig.sessions()} sessions')
     return '; '.join(found)
 

@@ -158,7 +158,7 @@ class Rig:
         """Start a viewer; in another place, with `prefix`, it offers all of its addresses."""
         if prefix:
             options.setdefault('addresses', ())
-        plan = Plan(self.url, self.token, name, **options)
+        plan = Plan(options.pop('url', self.url), self.token, name, **options)
         watcher = Watcher(plan, self.environment | (variables or {}), prefix)
         self.watchers.append(watcher)
         return watcher

@@ -60,6 +60,8 @@ class Camera:
         self._publisher = self._node.create_publisher(Image, 'camera/image_raw', qos)
         self._scene: Scene | None = None
         self._still_ns = time.time_ns()
+        # The wall clock that watchers have, also where this process's own is set meanwhile.
+        self._real_ns = time.time_ns() - time.monotonic_ns()
 
     def run(self) -> None:
         next_s = time.monotonic()
@@ -79,7 +81,7 @@ class Camera:
 
     def _image(self, habit: Habit) -> Image:
         now_ns = time.time_ns()
-        rows = self._rows(habit, now_ns)
+        rows = self._rows(habit, self._real_ns + time.monotonic_ns())
         data = array('B')
         data.frombytes(rows.tobytes()[: rows.nbytes - habit.cut])
         image = Image(
