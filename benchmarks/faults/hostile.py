@@ -1,4 +1,4 @@
-"""Case 7: the attacks of `test/integration/test_attacks.py` and a hostile peer, while video runs."""
+"""Case 7: the attacks of test/integration/test_attacks.py, and a hostile peer, during video."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def attacks(directory: Path, domain: int) -> Section:
             attack: Callable[[Stage], None] = getattr(test_attacks, f'test_{name}')
             section.add(_attack_row(rig, viewer, name, attack))
     section.notes.append(
-        'A robot and a viewer that only talk exchange 20 offers and answers a second meanwhile, and '
-        'lose none; memory and log are bounded as `test/integration/test_attacks.py` has it.'
+        'A robot and a viewer that only talk exchange 20 offers and answers a second meanwhile, '
+        'and lose none; memory and log are bounded as `test/integration/test_attacks.py` has it.'
     )
     return section
 
@@ -147,7 +147,7 @@ def _rogue_row(rig: Rig, viewer: Watcher, name: str, done: str, duration_s: floa
         done,
         f'video of others: no gap over {GAP_S:g} s, age p95 under {AGE_MS:.0f} ms; memory under '
         f'+{GROWTH_MB:.0f} MB; well afterwards, no traceback',
-        f'{told.get("did", "")}; {seen}; memory {growth_mb:+.1f} MB, {cpu:.2f} cores, {lines} lines '
-        f'of log{"; " + ill.strip("; ") if ill else ""}',
+        f'{told.get("did", "")}; {seen}; memory {growth_mb:+.1f} MB, {cpu:.2f} cores, {lines} '
+        f'lines of log{"; " + ill.strip("; ") if ill else ""}',
         kept and growth_mb <= GROWTH_MB and not ill,
     )

@@ -31,6 +31,7 @@ from rtc_signaling.media.frames import from_bgr
 from rtc_signaling.media.scene import Scene
 
 BACK_NS = 60_000_000_000
+ENCODINGS = ('bgr8', 'rgb8', 'mono8', 'yuv422')  # others get the bytes of bgr8
 SMALLEST = 64  # of the scene; below there is noise
 
 
@@ -80,10 +81,18 @@ class Camera:
         self._context.try_shutdown()
 
     def _image(self, habit: Habit) -> Image:
-        now_ns = time.time_ns()
-        rows = self._rows(habit, self._real_ns + time.monotonic_ns())
+        scene = self._scene_of(habit)
+        # After what takes time, before what shows it.
+        now_ns, shown_ns = time.time_ns(), self._real_ns + time.monotonic_ns()
+        if scene is None:
+            shape = (habit.height, habit.width, 3)
+            picture = np.full(shape, shown_ns // 1_000_000 % 200, np.uint8)
+        else:
+            picture = scene.render(shown_ns / 1e9, shown_ns // 1_000_000 & 0xFFFF)
+        known = habit.encoding in ENCODINGS
+        rows = np.ascontiguousarray(from_bgr(picture, habit.encoding if known else 'bgr8'))
         data = array('B')
-        data.frombytes(rows.tobytes()[: rows.nbytes - habit.cut])
+        data.frombytes(rows.data if not habit.cut else rows.tobytes()[: -habit.cut])
         image = Image(
             height=habit.height, width=habit.width, step=rows.shape[1], encoding=habit.encoding
         )
@@ -94,17 +103,13 @@ class Camera:
         image.data = data
         return image
 
-    def _rows(self, habit: Habit, now_ns: int) -> np.ndarray:
+    def _scene_of(self, habit: Habit) -> Scene | None:
         if min(habit.width, habit.height) < SMALLEST:
-            shape = (habit.height, habit.width, 3)
-            picture = np.full(shape, now_ns // 1_000_000 % 200, np.uint8)
-        else:
-            if self._scene is None or (self._scene.width, self._scene.height) != (
-                habit.width, habit.height,
-            ):  # fmt: skip
-                self._scene = Scene(habit.width, habit.height)
-            picture = self._scene.render(now_ns / 1e9, now_ns // 1_000_000 & 0xFFFF)
-        return np.ascontiguousarray(from_bgr(picture, habit.encoding))
+            return None
+        size = (habit.width, habit.height)
+        if self._scene is None or (self._scene.width, self._scene.height) != size:
+            self._scene = Scene(*size)
+        return self._scene
 
 
 def main(path: Path) -> None:

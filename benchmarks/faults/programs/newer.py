@@ -2,7 +2,7 @@
 
     newer.py SERVER_PORT
 
-Each JSON message gets members that nobody knows, and before each answer of the server comes a message
+Each JSON message gets members that nobody knows, and before each message of the server comes one
 of a type that nobody knows. It prints the port that it listens on.
 """
 

@@ -63,7 +63,7 @@ class Rogue:
         await self._say(type='offer', sdp=await self._offer())
         sdp: str = (await asyncio.wait_for(self._answers.get(), 20.0))['sdp']
         await self._connection.setRemoteDescription(RTCSessionDescription(sdp, 'answer'))
-        while self._connection.connectionState != 'connected':
+        while self._connection.connectionState != 'connected':  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return sdp
 
@@ -120,7 +120,7 @@ class Rogue:
     async def pli(self) -> str:
         await self._join()
         receiver = self._connection.getReceivers()[0]
-        while not (sources := receiver.getSynchronizationSources()):
+        while not (sources := receiver.getSynchronizationSources()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         sent = 0
         async for _ in self._paced(PLI_HZ):

@@ -46,6 +46,7 @@ DEAD_S = 5.0
 DEAD_IF_NEW_S = 3.0
 SETUP_S = 15.0
 TICK_S = 0.1
+SMALLEST = 64  # of a picture whose strip can be read
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def tell(**members: Any) -> None:
 
 def age_s(frame: Any) -> float | None:
     """Return how old a picture is, as its strip of blocks says; None if it cannot be read."""
+    if min(frame.width, frame.height) < SMALLEST:
+        return None
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)
     grey = np.broadcast_to(rows[:, : frame.width, None], (frame.height, frame.width, 3))
