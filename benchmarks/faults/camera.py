@@ -33,12 +33,15 @@ class Trouble:
         habit: What the camera does meanwhile.
         expected_hz: Pictures that a viewer should get a second; None for none at all.
         told: What the sender's status has to say meanwhile, a part of its text; '' for anything.
+        arriving: Whether pictures are compared with the images that arrive, not with those that
+            there should be: a camera of Python draws no two images of 4K a second everywhere.
     """
 
     done: str
     habit: dict[str, Any] = field(default_factory=dict)
     expected_hz: float | None = 30.0
     told: str = ''
+    arriving: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Seen:
         back_s: Until the first picture of the usual habit.
         told: The status's text.
         well: Whether all was well again afterwards.
+        arrived_hz: Images that arrived at the sender a second.
     """
 
     fps: float
@@ -60,6 +64,7 @@ class Seen:
     back_s: float
     told: str
     well: bool
+    arrived_hz: float
 
 
 TROUBLES = (
@@ -75,7 +80,12 @@ TROUBLES = (
     Trouble('another size, 640x360', {'width': 640, 'height': 360}),
     Trouble('odd sizes, 321x241', {'width': 321, 'height': 241}),
     Trouble('16x16', {'width': 16, 'height': 16}),
-    Trouble('3840x2160 at 2 Hz', {'width': 3840, 'height': 2160, 'rate': 2.0}, 2.0),
+    Trouble(
+        '3840x2160 at up to 2 Hz',
+        {'width': 3840, 'height': 2160, 'rate': 2.0},
+        2.0,
+        arriving=True,
+    ),
     Trouble('another encoding, mono8', {'encoding': 'mono8'}),
     Trouble('another encoding, yuv422', {'encoding': 'yuv422'}),
     Trouble('an unknown encoding', {'encoding': 'bgr8x'}, None, 'bgr8x'),
@@ -105,6 +115,7 @@ def _try(rig: Rig, viewer: Watcher, trouble: Trouble, duration_s: float) -> Row:
     time.sleep(1.0)  # what was under way is gone
     start_s = time.time()
     told = _watch_status(rig, trouble, duration_s)
+    arrived_hz = float(rig.status['sender']['image_rate'])
     end_s = time.time()
     rig.set_camera(**USUAL)
     try:
@@ -118,7 +129,7 @@ def _try(rig: Rig, viewer: Watcher, trouble: Trouble, duration_s: float) -> Row:
     fps = viewer.fps(start_s, end_s)
     sizes = sorted({picture.size for picture in viewer.since(start_s, end_s)})
     _, p95 = viewer.ages_ms(start_s, end_s)
-    return _row(trouble, Seen(fps, p95, sizes, back_s, told, well))
+    return _row(trouble, Seen(fps, p95, sizes, back_s, told, well, arrived_hz))
 
 
 def _watch_status(rig: Rig, trouble: Trouble, duration_s: float) -> str:
@@ -138,7 +149,9 @@ def _watch_status(rig: Rig, trouble: Trouble, duration_s: float) -> str:
 def _row(trouble: Trouble, seen: Seen) -> Row:
     fps, p95, back_s, told = seen.fps, seen.p95_ms, seen.back_s, seen.told
     expected = trouble.expected_hz
-    promised = 'no picture' if expected is None else f'{SHARE:.0%} of {expected:g} pictures/s'
+    if trouble.arriving and expected is not None:
+        expected = min(expected, seen.arrived_hz)
+    promised = 'no picture' if expected is None else f'{SHARE:.0%} of {expected:.3g} pictures/s'
     promised += f', back in {BACK_S:.0f} s'
     kept = seen.well and back_s <= BACK_S
     measured = f'{fps:.1f} pictures/s of {", ".join(seen.sizes) or "no size"}'
