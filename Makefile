@@ -5,13 +5,14 @@ WHEELS ?= kilted
 VENV := .venv$(if $(and $(AMENT_PREFIX_PATH),$(ROS_DISTRO)),-$(ROS_DISTRO),$(if \
     $(filter-out kilted,$(WHEELS)),-wheels-$(WHEELS)))
 PYTEST_ARGS ?=
+FAULTS_ARGS ?=
 DEMO_ARGS ?=
 
 # Set by a Python that runs rclpy's wheels; inherited, it would keep the environment's Python from
 # finding its own libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test test-jazzy coverage receivers lint env clean
+.PHONY: help demo test test-jazzy coverage receivers faults lint env clean
 .NOTPARALLEL:
 
 help:
@@ -21,6 +22,8 @@ help:
 	@echo 'make test-jazzy  the same on the wheels of ROS 2 Jazzy, not Kilted; in a shell without ROS'
 	@echo 'make coverage    see that the unit tests take every branch of the pure core'
 	@echo 'make receivers   install Firefox, GStreamer and werift for test/receivers (apt-get, npm)'
+	@echo 'make faults  break the stack on purpose and measure what becomes of the video; as root, hours'
+	@echo '             (FAULTS_ARGS=--list names the cases)'
 	@echo 'make lint    check style, types, shell scripts and the page'"'"'s modules'
 	@echo 'make env     only make the environment ($(VENV)) that the others need'
 	@echo 'make clean   remove the environments and everything else that was made'
@@ -55,6 +58,11 @@ coverage:
 
 receivers:
 	@tools/install_receivers.sh
+
+# Network namespaces need root.
+faults:
+	@tools/setup_env.sh $(VENV) test $(WHEELS)
+	@exec $(VENV)/bin/python3 benchmarks/reliability.py $(FAULTS_ARGS)
 
 lint:
 	@tools/setup_env.sh $(VENV) test $(WHEELS)

@@ -10,19 +10,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def make_certificate(directory, name, good_for_s=86_400.0):
-    """Write a self-signed certificate for 127.0.0.1 and its key; return their paths.
+def make_certificate(directory, name, good_for_s=86_400.0, host='127.0.0.1'):
+    """Write a self-signed certificate for an address and its key; return their paths.
 
     Args:
         directory: A folder that is made for them.
         name: Whose certificate it is.
         good_for_s: Until when, from now; it is good since an hour ago.
+        host: The IP address that it is for.
     """
     directory.mkdir()
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address('127.0.0.1'))
+    address = x509.IPAddress(ipaddress.ip_address(host))
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

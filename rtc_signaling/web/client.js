@@ -237,6 +237,7 @@ export class ViewerClient extends EventTarget {
 		if (media) {
 			await media.poll().catch(() => {});
 			if (media === this.media) this.#report(media);
+			if (!media.flows(DEAD_IF_NEW_S)) this.#server.link.probe();
 			this.#tell('media', media);
 		}
 		this.#decide();

@@ -1,8 +1,8 @@
 const BACK_OFF_FIRST_S = 0.5;
-const BACK_OFF_MOST_S = 30;
+const BACK_OFF_MOST_S = 8;
 const CONNECT_TIMEOUT_S = 10;
 const STEADY_S = 5;
-const PROBE_S = 3;
+const PROBE_MS = 3000;
 const ERROR_BELONGS_S = 2; // to the end that comes so soon after it
 const LATER_S = 5;
 
@@ -32,8 +32,9 @@ export class Link {
 	#answersPings = false;
 	#error = null;
 	#errorAt = -Infinity;
-	#timer; // of the next attempt, or the deadline of this one
+	#timer; // of the next attempt, or this one's deadline
 	#heartbeat;
+	#askedAt = -PROBE_MS;
 
 	constructor(url, token, onChange, onMessage) {
 		Object.assign(this, { url, token, onChange, onMessage });
@@ -75,14 +76,19 @@ export class Link {
 
 	wake() {
 		if (this.state === 'offline') this.login(this.token);
-		else if (this.#answersPings) {
-			const asked = now();
-			const socket = this.#socket;
-			this.send({ type: 'ping' });
-			setTimeout(() => {
-				if (socket === this.#socket && this.#heardAt < asked) this.#lost();
-			}, PROBE_S * 1000);
-		}
+		else this.probe();
+	}
+
+	probe() {
+		const asked = now();
+		if (asked - this.#askedAt < PROBE_MS) return;
+		this.#askedAt = asked;
+		const socket = this.#socket;
+		this.send({ type: 'ping' });
+		setTimeout(() => {
+			const silent = this.#answersPings && this.#heardAt < asked;
+			if (silent && socket === this.#socket) this.#lost();
+		}, PROBE_MS);
 	}
 
 	send(message) {
@@ -109,6 +115,7 @@ export class Link {
 		const socket = this.#socket;
 		this.#socket = undefined;
 		this.#answersPings = false;
+		this.#askedAt = -PROBE_MS;
 		if (!socket) return;
 		socket.onopen = socket.onmessage = socket.onclose = null;
 		socket.close(code);
@@ -144,7 +151,7 @@ export class Link {
 			if (silent && this.#answersPings) this.#lost();
 			else this.send({ type: 'ping' });
 		}, (heartbeat_s || timeout_s / 3) * 1000);
-		this.send({ type: 'ping' });
+		this.probe();
 		this.state = 'online';
 		this.onMessage(message);
 		this.#set('online');
@@ -173,7 +180,7 @@ export class Link {
 	async #diagnose(cause) {
 		const url = new URL('healthz', this.url.href.replace('ws', 'http'));
 		try {
-			const signal = AbortSignal.timeout(PROBE_S * 1000);
+			const signal = AbortSignal.timeout(PROBE_MS);
 			const response = await fetch(url, { mode: 'no-cors', cache: 'no-store', signal });
 			cause.kind = response.status === 503 ? 'unwell' : 'full';
 		} catch {

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import selectors
+import signal
 import socket
 import struct
 import threading
@@ -25,6 +26,9 @@ PICTURES_S = 10.0
 BACK_S = 10.0
 # Of a stream of 30 pictures a second on two cores that others use as well.
 NO_GAP_S = 1.5
+# No media for 3 s, no answer of the server for 3 s, and what two busy cores add; the timeout has
+# 30 s.
+SILENT_S = 15.0
 # The page waits so long for an answer (5 s) before it sends again.
 AGAIN_S = 15.0
 _RESET = struct.pack('ii', 1, 0)  # SO_LINGER: close by RST, with no word
@@ -58,6 +62,7 @@ class Wire:
         self._commands, self._told = socket.socketpair()
         self._is_cut = threading.Event()
         self._others: dict[socket.socket, socket.socket] = {}
+        self._held: list[socket.socket] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._told, selectors.EVENT_READ, self._obey)
@@ -75,6 +80,11 @@ class Wire:
         self._commands.send(b'c')
         wait_until(lambda: not self.busy, BACK_S, 'a cut wire')
 
+    def hold(self) -> None:
+        """Carry nothing of the connections that there are any more, without a word."""
+        self._commands.send(b'h')
+        wait_until(lambda: not self.busy, BACK_S, 'a held wire')
+
     def mend(self) -> None:
         """Carry connections again."""
         self._is_cut.clear()
@@ -84,7 +94,7 @@ class Wire:
         self._commands.send(b'q')
         self._thread.join()
         self._selector.close()
-        for each in (self._commands, self._told, self._listener):
+        for each in (self._commands, self._told, self._listener, *self._held):
             each.close()
 
     def _run(self) -> None:
@@ -95,6 +105,11 @@ class Wire:
 
     def _obey(self, told: socket.socket) -> bool:
         command = told.recv(1)
+        if command == b'h':
+            self._held += self._others
+            for each in self._others:
+                self._selector.unregister(each)
+            self._others.clear()
         for each in list(self._others):
             self._drop(each)
         return command != b'q'
@@ -243,6 +258,19 @@ def test_a_cut_connection_is_resumed_and_nothing_is_negotiated_anew(stack, wire,
     assert viewer.longest_gap_s() < NO_GAP_S
     wait_for_figure(stack, 'received_messages_total{type="stats"}', lambda count: count > 0)
     assert figures(stack)[offers] == before
+
+
+def test_a_page_whose_network_is_silent_makes_both_ways_anew(stack, wire, robot, viewer):
+    # As after a change of the viewer's address: nothing comes any more by either way, and no end.
+    wire.hold()
+    robot.signal(signal.SIGSTOP)
+    try:
+        server = stack.process('signaling_server')
+        server.wait_for_output(f'receiver {own_id(viewer)}: ready \\(resumed\\)', SILENT_S)
+    finally:
+        robot.signal(signal.SIGCONT)
+    viewer.wait_for_state('live', BACK_S, cause='')
+    viewer.watch(10, PICTURES_S)
 
 
 def test_a_page_that_was_away_misses_nothing(stack, wire, directory, viewer):
