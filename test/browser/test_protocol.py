@@ -43,39 +43,6 @@ async () => {
 }
 """
 
-# What the link takes the cause for, when its attempts end so and /healthz answers so.
-_CAUSES = """
-async (attempts) => {
-  const { Link } = await import('/link.js');
-  const sockets = [];
-  window.WebSocket = class { constructor() { sockets.push(this); } close() {} };
-  window.WebSocket.OPEN = 1;
-  Math.random = () => 0;
-  const settled = async (condition) => {
-    while (!condition()) await new Promise((resolve) => { setTimeout(resolve, 5); });
-  };
-  const kinds = [];
-  const link = new Link(new URL('ws://robot/ws'), '', () => {}, () => {});
-  link.open();
-  for (const [code, status] of attempts) {
-    let asked = false;
-    window.fetch = async () => {
-      asked = true;
-      if (!status) throw new TypeError('Failed to fetch');
-      return { status };
-    };
-    const socket = sockets.at(-1);
-    socket.onclose({ code });
-    await settled(() => asked);
-    await Promise.resolve();
-    kinds.push(link.cause.kind);
-    await settled(() => sockets.at(-1) !== socket);
-  }
-  link.close();
-  return kinds;
-}
-"""
-
 
 class Wire:
     """Carry TCP connections to a port of loopback, until it is cut.
@@ -329,13 +296,6 @@ def test_the_page_reports_its_video(stack, viewer):
     refusals = {name: count for name, count in figures(stack).items() if 'errors_total' in name}
     assert not any(refusals.values()), refusals
     assert viewer.complaints == []
-
-
-def test_a_network_that_comes_back_is_not_taken_for_a_refusal(stack, new_viewer):
-    page = new_viewer(stack.url).page
-    attempts = [[1006, 200], [1006, 0], [1006, 200], [1006, 200], [1006, 503]]
-    causes = page.evaluate(_CAUSES, attempts)
-    assert causes == ['full', 'unreachable', None, 'full', 'unwell']
 
 
 def test_messages_go_out_again_under_their_id_and_in_order(stack, robot, new_viewer):
