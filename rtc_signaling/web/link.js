@@ -162,7 +162,7 @@ export class Link {
 		const error = now() - this.#errorAt < ERROR_BELONGS_S * 1000 ? this.#error : null;
 		this.#drop();
 		const before = this.cause?.kind;
-		const known = ['full', 'unwell', 'no_network'].includes(before) ? before : 'unreachable';
+		const known = !before || before === 'lost' ? 'unreachable' : before;
 		const lost = code === FULL ? 'full' : 'lost';
 		const cause = { kind: ended ? lost : known, code, error };
 		if (code === 4401 || error?.code === 'unauthorized') return this.#set('refused', cause);
@@ -174,15 +174,17 @@ export class Link {
 		const wait_s = Math.max(backOff_s(this.#attempt++), atLeast_s);
 		this.#timer = setTimeout(() => this.open(), wait_s * 1000);
 		this.#set('offline', cause, now() + wait_s * 1000);
-		if (!ended) this.#diagnose(cause);
+		// A network that is back by now looks like a refusal.
+		const refused = code && !/unreachable|no_network/.test(before);
+		if (!ended) this.#diagnose(cause, refused);
 	}
 
-	async #diagnose(cause) {
+	async #diagnose(cause, refused) {
 		const url = new URL('healthz', this.url.href.replace('ws', 'http'));
 		try {
 			const signal = AbortSignal.timeout(PROBE_MS);
 			const response = await fetch(url, { mode: 'no-cors', cache: 'no-store', signal });
-			cause.kind = response.status === 503 ? 'unwell' : 'full';
+			cause.kind = response.status === 503 ? 'unwell' : refused ? 'full' : null;
 		} catch {
 			cause.kind = navigator.onLine === false ? 'no_network' : 'unreachable';
 		}

@@ -55,44 +55,6 @@ window.RTCPeerConnection = class extends RTCPeerConnection {
 };
 """
 
-# What is said of a picture that stands still, by a clock of the test's own, in ms.
-_STANDS_STILL = """
-async () => {
-  const { View } = await import('/view.js');
-  const media = { connected: true, bytesAt: 1000, framesAt: 1000 };
-  const client = Object.assign(new EventTarget(), { sender: 'camera', media });
-  const video = document.createElement('video');
-  let onFrame;
-  video.requestVideoFrameCallback = (callback) => { onFrame = callback; };
-  let now = 1000;
-  performance.now = () => now;
-  View.visibleSince = 0;
-  const view = new View(video, client);
-  const be = (state, more) => {
-    Object.assign(client, { state, detail: { state, ...more } });
-    client.dispatchEvent(new Event('state'));
-  };
-  const at = (time, figures) => {
-    now = time;
-    Object.assign(media, figures);
-    const { state, line, frozenFor, moves } = view.read();
-    return [state, line.split(/[,.]/)[0], frozenFor, moves];
-  };
-  be('live');
-  at(1000);
-  onFrame(0, { presentedFrames: 1 });
-  const said = [
-    at(2000), at(4500), at(4700, { bytesAt: 4700 }), at(8000, { bytesAt: 8000 }),
-    at(8100, { framesAt: 8100 }),
-  ];
-  be('reconnecting', { flows: true });
-  said.push(at(8200));
-  be('live');
-  said.push(at(9000, { framesAt: null, bytesAt: 9000 }), at(11300, { bytesAt: 11300 }));
-  return said;
-}
-"""
-
 _VIDEOS = """
 () => [...document.querySelectorAll('video')].map((video) => [
   video.videoWidth, video.getVideoPlaybackQuality().totalVideoFrames,
@@ -453,22 +415,6 @@ def test_a_blocked_network_is_told_from_a_lost_robot(blocked):
     assert 'blocks video' in line
     assert 'TURN' in hint
     assert_accessible(blocked)
-
-
-def test_what_is_said_of_a_picture_that_stands_still_is_true(stack, new_viewer):
-    said = new_viewer(stack.url).page.evaluate(_STANDS_STILL)
-    assert said == [
-        ['live', 'Live', '', True],
-        ['frozen', 'Nothing comes from the robot any more', 'frozen for 3.5 s', False],
-        # Something came, but the camera has had no time yet.
-        ['frozen', 'Nothing comes from the robot any more', 'frozen for 3.7 s', False],
-        ['frozen', 'The robot is connected', 'frozen for 7.0 s', False],
-        ['frozen', 'No new picture is coming', 'frozen for 7.1 s', False],
-        ['reconnecting', 'Server lost', 'frozen for 7.2 s', False],
-        # A new connection, whose first picture is on its way.
-        ['negotiating', 'Setting up video …', 'frozen for 8.0 s', False],
-        ['frozen', 'The robot is connected', 'frozen for 10.3 s', False],
-    ]
 
 
 def test_the_example_of_the_documents_shows_the_robot(stack, site, folder, new_viewer):
