@@ -62,6 +62,7 @@ class WeakLink:
             for name, address in ((self.near, NEAR), (self.far, FAR)):
                 run('ip', '-n', name, 'address', 'add', f'{address}/30', 'dev', 'link0')
                 run('ip', '-n', name, 'link', 'set', 'link0', 'up')
+            self.limit(10_000)  # not every kernel can
             self.lift()
         except OSError:
             self.close()

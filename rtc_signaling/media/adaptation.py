@@ -111,7 +111,7 @@ class Adaptation:
             feed = self._encode(codec, layer)
             if feed is None or layer.key_frames_only:
                 continue
-            shares = [t.link.share_bps for t in feed.tracks if self.layer(t) is layer]
+            shares = [track.link.share_bps for track in feed.tracks]
             wish_bps = wanted_bps(layer, self._bitrate_bps, feed.allowed_bps, shares)
             feed.target_bps = None if wish_bps >= feed.most_bps else wish_bps
 

@@ -275,7 +275,7 @@ class Encoding:
             pixels = half if feed.layer.halved and half is not None else i420
             made.append(self._encode(feed, arrival, pixels, pts, begun_ns))
             begun_ns = time.monotonic_ns()
-        if all(made):
+        if made and all(made):
             self.encoder_error = ''
         # Hardware may still read from it when the next image is there.
         kept = any(encoder.kind.hardware for encoder in self._running.values())

@@ -77,6 +77,7 @@ class Watcher:
         self.track.codec = 'h264'
         self.got = []
         self.reading = asyncio.create_task(self._read())
+        self.late_loss = None
         self._reported = 0
 
     async def _read(self):
@@ -87,6 +88,8 @@ class Watcher:
         sent = self.track.sent_bits - self._reported
         self._reported = self.track.sent_bits
         lost = 0.0 if self.carries_bps is None or not sent else 1 - self.carries_bps / sent
+        if self.late_loss is not None:
+            lost, self.late_loss = self.late_loss, None
         self.track.take_report(Reading(max(0.0, lost)))
 
     @property
@@ -127,6 +130,16 @@ async def test_who_cannot_keep_up_goes_down_as_far_as_it_has_to_and_the_others_n
         assert 300_000 < world.feed('half').allowed_bps < 1.15 * 600_000
         assert len(good.got) >= 118
         assert good.track.dropped == 0
+
+
+async def test_what_is_reported_late_of_the_time_before_brings_nobody_farther_down(world):
+    async with watching(world, None, 600_000) as (_, thin):
+        while thin.layer == 'full':
+            await world.run(1)
+        thin.late_loss = 0.9
+        await world.run(3)
+        assert thin.layer == 'half'
+        assert world.feed('half').allowed_bps > 350_000
 
 
 async def test_lower_encodes_run_only_while_somebody_takes_them(world):

@@ -16,7 +16,9 @@ from fakes import FakeImage, scene_image, until
 from rtc_signaling.media import encoding
 from rtc_signaling.media.encoder import Encoder, EncoderError
 from rtc_signaling.media.encoding import EncodingSettings
+from rtc_signaling.media.estimate import Reading
 from rtc_signaling.media.frames import to_i420
+from rtc_signaling.media.layers import FEWER
 from rtc_signaling.media.scene import CORNERS, read_corners, read_index
 from rtc_signaling.media.track import Camera
 
@@ -474,3 +476,37 @@ async def test_a_viewer_that_sends_no_video_costs_nothing():
         camera.remove_track(track)
         camera.remove_track(track)
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_lower_layers_are_of_half_the_size_and_of_fewer_pictures():
+    async with running() as camera, watching(camera, 3) as viewers:
+        taken = {viewer: [] for viewer in viewers}
+
+        async def take(viewer):
+            while True:
+                taken[viewer].append(await viewer.picture())
+
+        tasks = [asyncio.create_task(take(viewer)) for viewer in viewers]
+        good, thin, thinner = viewers
+        for second in range(5):
+            await film(camera, range(second * 5, second * 5 + 5))
+            for viewer in (thin, thinner)[second // 3 :]:
+                viewer.track.link.take(10 * second, Reading(0.97), viewer.track)
+        assert [camera.layer(v.track) for v in viewers] == ['full', 'half', 'fewer']
+        await until(lambda: len(taken[good]) == 25, 'all pictures')
+        before = {viewer: len(taken[viewer]) for viewer in viewers}
+        begun_s = time.monotonic()
+        await film(camera, range(25, 65))
+        took_s = time.monotonic() - begun_s
+        await until(lambda: len(taken[good]) == 65, 'all pictures')
+        await until(lambda: read_index(taken[thin][-1]) == 64, 'the last one')
+        few = len(taken[thinner]) - before[thinner]
+        assert 1 <= few <= 2 + took_s * FEWER.max_fps
+        for viewer, shape in ((good, (240, 320)), (thin, (120, 160)), (thinner, (120, 160))):
+            picture = taken[viewer][-1]
+            assert picture.shape == (*shape, 3)
+            assert read_corners(picture) == CORNERS
+        assert {f.layer: f.viewers for f in camera.encoders} == {'full': 1, 'half': 1, 'fewer': 1}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
