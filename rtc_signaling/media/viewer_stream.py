@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiortc import RTCPeerConnection
-from aiortc.sdp import SessionDescription
+from aiortc.sdp import MediaDescription, SessionDescription
 from msgspec import UNSET, UnsetType
 
 from rtc_signaling.media._aiortc import (
@@ -87,12 +87,15 @@ class ViewerStream:
 
     def agree(self, offer: SessionDescription, answer: SessionDescription) -> None:
         """Take up what was negotiated; before the connection comes about."""
-        for media in offer.media:
-            if media.rtp.muxId == self.mid:
-                self._track.h264 = h264_of(media)
-        for media in answer.media:
-            if media.rtp.muxId == self.mid:
-                self._track.codec = codec_of(media) or ''
+        for media in self._sections(offer):
+            self._track.h264 = h264_of(media)
+        for media in self._sections(answer):
+            self._track.codec = codec_of(media) or ''
+
+    def _sections(self, description: SessionDescription) -> list[MediaDescription]:
+        """Return its section of a description; several if they have no names."""
+        videos = [media for media in description.media if media.kind == 'video']
+        return [media for media in videos if media.rtp.muxId == self.mid]
 
     def take_stats(self, stats: Stats) -> None:
         """Keep what the viewer reports of this video."""
