@@ -103,7 +103,7 @@ def test_a_recording_plays(live):
     live.press('v')
     with av.open(live.saved('*.webm')) as video:
         pictures = [frame.to_ndarray(format='bgr24') for frame in video.decode(video=0)]
-    assert len(pictures) > 3
+    assert len(pictures) > 1
     assert read_corners(pictures[-1]) == CORNERS
 
 
