@@ -5,7 +5,6 @@ import { DEAD_S, DEAD_IF_NEW_S, describeState } from './state.js';
 
 const TICK_S = 0.5;
 const SETUP_TIMEOUT_S = 15;
-const BYES = ['busy', 'disabled', 'lost'];
 
 // `client_id`, or of several cameras `name@client_id`.
 const senderOf = (id) => id?.split('@').at(-1);
@@ -157,7 +156,7 @@ export class ViewerClient extends EventTarget {
 				if (this.#isOurs(message)) this.#inOrder((current) => current.take(message));
 				break;
 			case 'bye': this.#onBye(message); break;
-			case 'error': // that the camera is gone is told by `peer_left`
+			case 'error':
 				if (message.code !== 'expired') this.#tell('error', message);
 				else if (media?.isOpen(message.msg_id)) this.#endMedia();
 				break;
@@ -190,7 +189,7 @@ export class ViewerClient extends EventTarget {
 		if (!this.#isOurs(message) || !this.media?.isFrom(offer_id)) return;
 		const part = this.media.parts.find(({ name }) => name === camera);
 		if (camera && part) part.offAt = now();
-		else this.#failSetup(BYES.includes(reason) ? reason : 'ended', retry_after_s);
+		else this.#failSetup(/busy|disabled|lost/.test(reason) ? reason : 'ended', retry_after_s);
 	}
 
 	#isOurs({ sender_id }) { return !sender_id || sender_id === senderOf(this.media?.sender); }
@@ -280,7 +279,7 @@ export class ViewerClient extends EventTarget {
 
 	#isDead() {
 		const { media } = this;
-		if (!media.connected) return false; // `#judgeSetup` ends it in time
+		if (!media.connected) return false;
 		const joined = this.senders.get(this.#choose())?.joinedAt ?? 0;
 		return !media.flows(joined > media.startedAt ? DEAD_IF_NEW_S : DEAD_S);
 	}
@@ -317,9 +316,9 @@ export class ViewerClient extends EventTarget {
 	}
 
 	#leave() {
+		const { clientId: client_id } = this;
 		const sender_id = senderOf(this.media?.sender);
-		const bye = { type: 'bye', reason: 'ended', client_id: this.clientId, sender_id };
-		if (sender_id) this.#server.link.send(bye);
+		if (sender_id) this.#server.link.send({ type: 'bye', reason: 'ended', client_id, sender_id });
 		this.#endMedia();
 	}
 

@@ -1,6 +1,6 @@
 const BACK_OFF_FIRST_S = 0.5;
 const BACK_OFF_MOST_S = 8;
-const CONNECT_TIMEOUT_S = 10;
+const CONNECT_TIMEOUT_MS = 10000;
 const STEADY_S = 5;
 const PROBE_MS = 3000;
 const ERROR_BELONGS_S = 2; // to the end that comes so soon after it
@@ -18,7 +18,7 @@ export function backOff_s(attempt) {
 }
 
 export class Link {
-	state = 'idle'; // idle | connecting | authenticating | online | offline | refused | failed
+	state = 'idle';
 	cause = null; // {kind, code?, error?}
 	retryAt = null;
 	wasOnline = false;
@@ -49,9 +49,9 @@ export class Link {
 		if (this.clientId) url.searchParams.set('client_id', this.clientId);
 		const socket = new WebSocket(url);
 		this.#socket = socket;
-		this.#expectWithin(CONNECT_TIMEOUT_S);
+		this.#expect();
 		socket.onopen = () => {
-			this.#expectWithin(CONNECT_TIMEOUT_S);
+			this.#expect();
 			this.#set('authenticating');
 			this.send({
 				type: 'authenticate', token: this.token, client_id: this.clientId,
@@ -104,9 +104,9 @@ export class Link {
 		this.onChange();
 	}
 
-	#expectWithin(seconds) {
+	#expect() {
 		clearTimeout(this.#timer);
-		this.#timer = setTimeout(() => this.#lost(), seconds * 1000);
+		this.#timer = setTimeout(() => this.#lost(), CONNECT_TIMEOUT_MS);
 	}
 
 	#drop(code = 4000) {

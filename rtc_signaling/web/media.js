@@ -5,13 +5,14 @@ import { Timing } from './timing.js';
 const REPORT_MS = 1750; // every 2 s, polled twice a second
 
 const now = () => performance.now();
+const fingerprint = (sdp) => /^a=fingerprint:.*$/im.exec(sdp)?.[0];
 
 class Part { // one camera's pictures
 	framesAt = 0;
 	stats = NO_STATS;
 	details = null;
 	timing = new Timing();
-	#reported; // {at, stats} of the last report
+	#reported;
 
 	constructor(id) { Object.assign(this, { id, name: id.split('@').at(-2) }); }
 
@@ -47,7 +48,7 @@ class Part { // one camera's pictures
 }
 
 export class Media {
-	offerId = newId();
+	offerId = crypto.getRandomValues(new Uint32Array(3)).join('-');
 	offerMsgId = null;
 	queued = false;
 	answeredAt = null; // all by performance.now()
@@ -123,15 +124,14 @@ export class Media {
 	}
 
 	async take(message) {
-		if (message.type === 'answer') await this.takeAnswer(message);
-		else this.#remoteCandidates.push(message);
+		const { type, sdp, offer_id = this.offerId } = message;
+		if (type !== 'answer') {
+			this.#remoteCandidates.push(message);
+		} else if (offer_id === this.offerId && this.pc.signalingState === 'have-local-offer') {
+			await this.#takeDescription(type, sdp);
+			this.#agreed();
+		}
 		if (this.pc.remoteDescription) await this.#addCandidates();
-	}
-
-	async takeAnswer({ sdp, offer_id = this.offerId }) {
-		if (offer_id !== this.offerId || this.pc.signalingState !== 'have-local-offer') return;
-		await this.#takeDescription('answer', sdp);
-		this.#agreed();
 	}
 
 	async poll() {
@@ -177,7 +177,7 @@ export class Media {
 		if (!candidate) {
 			this.#gathered = true;
 			this.#tellEnd();
-		} else if (candidate.candidate) { // Firefox says the end twice: empty, then null
+		} else if (candidate.candidate) {
 			const message = { type: 'ice_candidate', ...candidate.toJSON() };
 			if (this.#described) this.send(message);
 			else this.#ownCandidates.push(message);
@@ -191,22 +191,12 @@ export class Media {
 
 	async #takeDescription(type, sdp) {
 		await this.pc.setRemoteDescription({ type, sdp });
-		this.#remoteSdp = sdp; // the browser's own copy has one fingerprint of several
+		this.#remoteSdp = sdp;
 	}
 
 	async #addCandidates() {
 		for (const message of this.#remoteCandidates.splice(0)) {
-			const { candidate, sdpMid = null, sdpMLineIndex = null, usernameFragment } = message;
-			const fields = { candidate, sdpMid, sdpMLineIndex, usernameFragment };
-			await this.pc.addIceCandidate(candidate ? fields : undefined).catch(() => {});
+			await this.pc.addIceCandidate(message.candidate ? message : undefined).catch(() => {});
 		}
 	}
-}
-
-function newId() {
-	return crypto.getRandomValues(new Uint32Array(3)).join('-');
-}
-
-function fingerprint(sdp) {
-	return /^a=fingerprint:.*$/im.exec(sdp)?.[0];
 }

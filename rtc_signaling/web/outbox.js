@@ -12,10 +12,10 @@ export class Outbox {
 
 	constructor(write) { this.#write = write; }
 
-	post(message, { owner, alone, onEnd }) {
+	post(message, options) { // owner, alone, onEnd
 		const msg_id = `${this.#prefix}.${++this.#count}`;
 		this.#entries.push({
-			message: { ...message, msg_id }, owner, alone, onEnd,
+			message: { ...message, msg_id }, ...options,
 			attempt: 0, since: now(), timer: null, // until it was sent
 		});
 		this.#flush();
@@ -64,9 +64,7 @@ export class Outbox {
 
 	#again(entry, error) {
 		clearTimeout(entry.timer);
-		if (now() - entry.since > GIVE_UP_S * 1000) {
-			return this.#end(entry, { error });
-		}
+		if (now() - entry.since > GIVE_UP_S * 1000) return this.#end(entry, { error });
 		const wait_s = Math.max(backOff_s(entry.attempt++), error.retry_after_s ?? 0);
 		entry.timer = setTimeout(() => {
 			entry.timer = null;

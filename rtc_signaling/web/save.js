@@ -20,7 +20,7 @@ export function record({ video, client }, onEnd) {
 	return recorder;
 }
 
-export function copy(text) { // navigator.clipboard is missing without TLS
+export function copy(text) {
 	const focused = document.activeElement;
 	const area = document.createElement('textarea');
 	area.value = text;
@@ -32,7 +32,7 @@ export function copy(text) { // navigator.clipboard is missing without TLS
 }
 
 function time(ms = Date.now()) {
-	return new Date(ms).toISOString().replaceAll(':', '-'); // no file system minds
+	return new Date(ms).toISOString().replaceAll(':', '-');
 }
 
 function save(blob, name) {

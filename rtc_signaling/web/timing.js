@@ -58,7 +58,7 @@ export class Timing {
 	#wait_ms = 0;
 	#offset = new Offset();
 	#ages = new Ages();
-	#unknown = 'robot';
+	#unknown = 'requestVideoFrameCallback' in HTMLVideoElement.prototype ? 'robot' : 'browser';
 	#runs = [];
 	#counts = [];
 
@@ -74,8 +74,7 @@ export class Timing {
 	}
 
 	get latency() {
-		const tells = 'requestVideoFrameCallback' in HTMLVideoElement.prototype;
-		const unknown = tells ? this.#unknown : 'browser';
+		const unknown = this.#unknown;
 		return unknown ? { unknown } : this.#ages.at(performance.now());
 	}
 

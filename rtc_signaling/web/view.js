@@ -30,7 +30,7 @@ export class View {
 			if (fresh > 0 && blind) this.#presented(fresh);
 			this.#decoded += fresh;
 		}, until);
-		client.addEventListener('end', () => video.pause(), until); // or it would turn black
+		client.addEventListener('end', () => video.pause(), until);
 		client.addEventListener('track', ({ detail }) => {
 			if (detail.part !== this.part) return;
 			video.srcObject = detail.stream;
@@ -42,7 +42,6 @@ export class View {
 	get part() { return this.client.media?.parts.find(({ id }) => id === (this.id ?? id)); }
 
 	play() {
-		// Any other reason mends itself.
 		const end = (error) => { this.blocked = error?.name === 'NotAllowedError'; };
 		this.video.play().then(end, end);
 	}
@@ -60,7 +59,7 @@ export class View {
 		const frozen_ms = shown || client.state === 'live' ? this.#frozen_ms() : 0;
 		const frozen = frozen_ms ? this.#frozenCause() : null;
 		// An old picture, while the first of a new connection is on its way.
-		const starts = !client.media?.framesAt && now() - this.#liveSince < FROZEN_AFTER_MS;
+		const starts = !this.part?.framesAt && now() - this.#liveSince < FROZEN_AFTER_MS;
 		return {
 			shown,
 			moves: shown && !frozen,

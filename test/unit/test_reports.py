@@ -217,7 +217,9 @@ def test_the_layers_of_weak_links_are_told():
     values = dict(sender_reports.status(snapshot, FLOW, '', CONFIG).values)
     assert values['weak_links'] == '2 fewer, 1 half'
     assert values['encoders'] == 'h264 by libx264, h264 half by libx264'
-    parts = {r.part: dict(r.values) for r in sender_reports.diagnostics(snapshot, FLOW, CONFIG)}
+    parts = {
+        r.part: dict(r.values) for r in sender_reports.diagnostics(snapshot, {'': FLOW}, CONFIG)
+    }
     assert parts['encoder']['h264_half_bitrate_bps'] == 360_000
     assert parts['encoder']['h264_half_viewers'] == 2
     assert 'h264_bitrate_bps' not in parts['encoder']
