@@ -11,7 +11,8 @@ DOMAIN_ID = 99
 _STANDS_STILL = """
 async () => {
   const { View } = await import('/view.js');
-  const media = { connected: true, bytesAt: 1000, framesAt: 1000 };
+  const part = { framesAt: 1000, stats: {}, timing: { presented() {} } };
+  const media = { connected: true, bytesAt: 1000, parts: [part] };
   const client = Object.assign(new EventTarget(), { sender: 'camera', media });
   const video = document.createElement('video');
   let onFrame;
@@ -24,9 +25,11 @@ async () => {
     Object.assign(client, { state, detail: { state, ...more } });
     client.dispatchEvent(new Event('state'));
   };
-  const at = (time, figures) => {
+  const at = (time, figures = {}) => {
     now = time;
-    Object.assign(media, figures);
+    const { bytesAt, framesAt } = figures;
+    if (bytesAt) media.bytesAt = bytesAt;
+    if (framesAt !== undefined) part.framesAt = framesAt;
     const { state, line, frozenFor, moves } = view.read();
     return [state, line.split(/[,.]/)[0], frozenFor, moves];
   };
