@@ -27,6 +27,8 @@ from rtc_signaling.media.timing import VIDEO_CLOCK_HZ, Pacer
 ON_ITS_WAY_S = 0.2
 # Pictures that may wait for a viewer whose link is thin: each of them takes its time on the way.
 THIN_ROOM = 4
+# Of who gets key frames alone, one may take two seconds.
+STILLS_ROOM = 60
 # What is between two pictures, at least and at most, where their times say something else.
 PERIODS_S = (1 / 120, 0.2)
 USUAL_PERIOD_S = 1 / 30
@@ -293,6 +295,9 @@ class CameraTrack(MediaStreamTrack):
         if feed is None or not feed.pace_bps:
             return None
         rate_bps = feed.pace_bps if carried_bps is None else min(carried_bps, feed.pace_bps)
+        if self.key_frames_only:
+            # Nothing follows soon, and the whole of it has to go through the link's queue.
+            return spread(encoded.bits // 8, rate_bps / 2, USUAL_PERIOD_S, STILLS_ROOM)
         return spread(encoded.bits // 8, rate_bps, period_s, feed.room)
 
     def stop(self) -> None:

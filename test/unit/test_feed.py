@@ -324,5 +324,13 @@ async def test_large_pictures_are_spread_by_what_the_link_carries(clock):
     for spread in (spreads[0], spreads[2]):
         assert spread.packets * spread.gap_s > 0
         assert 25 / spread.packets * spread.gap_s <= 1 / 30
-    assert track.sent_bits == 64_000 * 8
-    assert track.key_frame_bits == 30_000 * 8
+    track.key_frames_only = True
+    packet = av.Packet(bytes(25_000))
+    packet.pts = 90_000
+    feed.deliver(Encoded(packet, True, Times(0, 0, 0, 0)), 'x')
+    await track.recv()
+    # At 1.25 times of the link's rate: the link's own queue is short.
+    packets, gap_s = spreads[-1]
+    assert 21 / packets * gap_s == pytest.approx(25_000 * 8 / 1_250_000)
+    assert track.sent_bits == 89_000 * 8
+    assert track.key_frame_bits == 25_000 * 8
