@@ -167,7 +167,9 @@ class CameraTrack(MediaStreamTrack):
                 self._coming.tracks.discard(self)
             self._coming = feed
         feed.tracks.add(self)
-        # Not by its patience: this is no request of the viewer's, and not often.
+        # Not by its patience: this is no request of the viewer's. What it asked for on a link that
+        # was full is over; the new encode's key frame may be lost there too.
+        self._patience = Patience()
         feed.ask(time.monotonic())
 
     def _begin(self, feed: Feed) -> None:

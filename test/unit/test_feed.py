@@ -244,10 +244,18 @@ async def test_to_a_lower_encode_it_changes_at_once(clock):
     old.deliver(picture(1, key_frame=True), 'x')
     assert await first == 1
     old.deliver(picture(2), 'x')
+    for _ in range(5):
+        track.request_key_frame()
+        clock.now_s += 1.0
     forgotten = []
     track.forget_sent = lambda: forgotten.append(1)
     track.change_to(new, at_once=True)
     assert (old.wanted, new.wanted) == (False, True)
+    # Of its requests before, none has it wait.
+    new.key_frame_made(clock.now_s)
+    clock.now_s += 1.1 * SHARED_PERIOD_S
+    track.request_key_frame()
+    assert due(new, clock)
     # Nothing more of it goes over the full link, neither what waits nor what was lost.
     assert forgotten == [1]
     new.deliver(picture(2), 'x')
