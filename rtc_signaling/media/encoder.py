@@ -374,14 +374,8 @@ class Encoders:
         wishes = () if codec != H264 else HARDWARE if auto else (wish,)
         # A preset is a word of the wished encoder's, or of the one that runs nearly everywhere.
         own = '' if auto else preset
-        opened = partial(
-            Encoder,
-            width=width,
-            height=height,
-            bitrate_bps=bitrate_bps,
-            fps=fps,
-            buffer_s=buffer_s,
-        )
+        sized = partial(Encoder, width=width, height=height, bitrate_bps=bitrate_bps)
+        opened = partial(sized, fps=fps, buffer_s=buffer_s)
         for name in wishes:
             if name != software and self._works(name, width, height, bitrate_bps, own):
                 self.notes[codec] = ''
