@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import av
@@ -33,8 +34,8 @@ TIME_BASE = fractions.Fraction(1, VIDEO_CLOCK_HZ)
 # Of cameras, where nothing else is known.
 NOMINAL_FPS = 30
 # How much may be sent at once, as time at the bitrate: a key frame, above all. Less makes key
-# frames blurred, more makes them late on a thin link.
-BUFFER_S = 0.5
+# frames blurred, more makes them late on a thin link: there the second one.
+BUFFER_S, THIN_BUFFER_S = 0.5, 0.25
 # How a camera's real rate is followed: the weight of one picture, the longest time between two
 # that counts (in 1/90000 s), and what is not worth a change.
 SPACING_GAIN = 0.1
@@ -152,6 +153,7 @@ class Encoder:
         bitrate_bps: Bits per second.
         preset: The encoder's own word for how much work it does; '' for the usual one.
         fps: Pictures per second, about: rate control begins with it, and H.264 derives its level.
+        buffer_s: How much may be sent at once, as time at the bitrate.
 
     Attributes:
         name: As given.
@@ -172,6 +174,7 @@ class Encoder:
         *,
         preset: str = '',
         fps: int = NOMINAL_FPS,
+        buffer_s: float = BUFFER_S,
     ) -> None:
         self.name = name
         self.width = width
@@ -181,6 +184,7 @@ class Encoder:
         self._bitrate_bps = self._opened_bps = bitrate_bps
         self._most_bps = int(bitrate_bps * max(1.0, self.kind.headroom))
         self._fps = fps
+        self._buffer_s = buffer_s
         self._last_pts: int | None = None
         self._spacing = VIDEO_CLOCK_HZ / fps
         try:
@@ -211,7 +215,7 @@ class Encoder:
         codec.options = {
             'maxrate': rate,
             'minrate': rate,  # all three alike is how a constant rate is said
-            'bufsize': str(int(self._bitrate_bps * BUFFER_S)),
+            'bufsize': str(int(self._bitrate_bps * self._buffer_s)),
             **self.kind.options,
             **({'preset': preset} if preset else {}),
         }
@@ -348,6 +352,7 @@ class Encoders:
         *,
         preset: str = '',
         fps: int = NOMINAL_FPS,
+        buffer_s: float = BUFFER_S,
     ) -> Encoder:
         """Open an encoder.
 
@@ -359,6 +364,7 @@ class Encoders:
             bitrate_bps: Bits per second.
             preset: For H.264, if it is the wished encoder: its own word for how much it does.
             fps: Pictures per second, about.
+            buffer_s: As of Encoder.
 
         Raises:
             EncoderError: Not even the software encoder can be opened.
@@ -368,15 +374,16 @@ class Encoders:
         wishes = () if codec != H264 else HARDWARE if auto else (wish,)
         # A preset is a word of the wished encoder's, or of the one that runs nearly everywhere.
         own = '' if auto else preset
+        sized = partial(Encoder, width=width, height=height, bitrate_bps=bitrate_bps)
+        opened = partial(sized, fps=fps, buffer_s=buffer_s)
         for name in wishes:
             if name != software and self._works(name, width, height, bitrate_bps, own):
                 self.notes[codec] = ''
-                return Encoder(name, width, height, bitrate_bps, preset=own, fps=fps)
+                return opened(name, preset=own)
         fell_back = bool(wishes) and not auto and wish != software
         self.notes[codec] = self._refused.get(wish, '') if fell_back else ''
         plain = fell_back or codec != H264
-        preset = '' if plain else preset
-        return Encoder(software, width, height, bitrate_bps, preset=preset, fps=fps)
+        return opened(software, preset='' if plain else preset)
 
     def refuse(self, name: str, why: str) -> None:
         """Use an encoder no more, because it failed."""

@@ -15,7 +15,14 @@ import av
 
 from rtc_signaling.errors import MediaError
 from rtc_signaling.media.clock_sync import StampTable
-from rtc_signaling.media.encoder import CODECS, Encoder, EncoderError, Encoders
+from rtc_signaling.media.encoder import (
+    BUFFER_S,
+    CODECS,
+    THIN_BUFFER_S,
+    Encoder,
+    EncoderError,
+    Encoders,
+)
 from rtc_signaling.media.feed import Encoded, Feed, Times
 from rtc_signaling.media.frames import Pixels
 from rtc_signaling.media.h264 import Sps
@@ -336,6 +343,7 @@ class Encoding:
             bitrate_bps,
             preset=settings.preset,
             fps=min(usual_rate(self._steps), int(feed.layer.max_fps) or USUAL_RATES[-1]),
+            buffer_s=THIN_BUFFER_S if feed.layer.halved else BUFFER_S,
         )
         self._running[name] = encoder
         self.notes[feed.codec] = note = self._encoders.notes[feed.codec]

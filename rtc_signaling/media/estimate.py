@@ -40,6 +40,8 @@ NEAR = 0.2
 PROVEN = 1.8
 # For the lowest round trip so many reports count (about half a minute): routes change.
 ROUND_TRIPS = 32
+# What of the link is used then, so that its queue runs empty.
+DRAIN = 0.7
 # So long after less is sent, in s, reports still tell of the time before.
 SETTLED_S = 1.5
 # Reports that come sooner than this, in s, of several streams or of few packets, are one.
@@ -159,8 +161,13 @@ class Estimate:
         self.bps = None
 
     def settle(self, now_s: float) -> None:
-        """Learn nothing of the next reports: they tell of the time before less was sent."""
+        """Learn nothing of the next reports: they tell of the time before less was sent.
+
+        The link's queue is full, and has to run empty meanwhile.
+        """
         self._settled_s = now_s + SETTLED_S
+        if self.bps is not None:
+            self.bps = max(self.bps * DRAIN, LEAST_BPS)
 
     def _queue_s(self) -> float:
         """Return how long packets wait on the way, in two round trips: one may be by chance."""

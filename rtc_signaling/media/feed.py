@@ -16,7 +16,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from rtc_signaling.media.estimate import Reading
 from rtc_signaling.media.h264_stream import H264Offer
-from rtc_signaling.media.key_frames import KeyFrames, Patience
+from rtc_signaling.media.key_frames import LONGEST_PAUSE_S, KeyFrames, Patience
 from rtc_signaling.media.layers import FULL, Layer
 from rtc_signaling.media.link import Link
 from rtc_signaling.media.pacing import Spread, spread
@@ -27,6 +27,10 @@ from rtc_signaling.media.timing import VIDEO_CLOCK_HZ, Pacer
 ON_ITS_WAY_S = 0.2
 # Pictures that may wait for a viewer whose link is thin: each of them takes its time on the way.
 THIN_ROOM = 4
+# The longest pause of its requests for key frames: nobody with a good link pays for them.
+THIN_PAUSE_S = 2.0
+# Of who gets key frames alone, one may take two seconds.
+STILLS_ROOM = 60
 # What is between two pictures, at least and at most, where their times say something else.
 PERIODS_S = (1 / 120, 0.2)
 USUAL_PERIOD_S = 1 / 30
@@ -165,7 +169,9 @@ class CameraTrack(MediaStreamTrack):
                 self._coming.tracks.discard(self)
             self._coming = feed
         feed.tracks.add(self)
-        # Not by its patience: this is no request of the viewer's, and not often.
+        # Not by its patience: this is no request of the viewer's. What it asked for on a link that
+        # was full is over; the new encode's key frame may be lost there too.
+        self._patience = Patience(THIN_PAUSE_S if feed.layer.halved else LONGEST_PAUSE_S)
         feed.ask(time.monotonic())
 
     def _begin(self, feed: Feed) -> None:
@@ -293,6 +299,9 @@ class CameraTrack(MediaStreamTrack):
         if feed is None or not feed.pace_bps:
             return None
         rate_bps = feed.pace_bps if carried_bps is None else min(carried_bps, feed.pace_bps)
+        if self.key_frames_only:
+            # Nothing follows soon, and the whole of it has to go through the link's queue.
+            return spread(encoded.bits // 8, rate_bps / 2, USUAL_PERIOD_S, STILLS_ROOM)
         return spread(encoded.bits // 8, rate_bps, period_s, feed.room)
 
     def stop(self) -> None:

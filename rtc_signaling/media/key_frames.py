@@ -49,9 +49,13 @@ class Patience:
 
     No request is lost, for not every viewer asks twice; who keeps quiet until it may ask again
     begins anew.
+
+    Args:
+        longest_pause_s: The longest pause, in s.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_pause_s: float = LONGEST_PAUSE_S) -> None:
+        self._longest_pause_s = longest_pause_s
         self._booked_s = -math.inf
         self._free_s = -math.inf
         self._pause_s = FIRST_PAUSE_S
@@ -64,5 +68,5 @@ class Patience:
             self._pause_s = FIRST_PAUSE_S
         self._booked_s = max(now_s, self._free_s)
         self._free_s = self._booked_s + self._pause_s
-        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        self._pause_s = min(2 * self._pause_s, self._longest_pause_s)
         return self._booked_s

@@ -148,7 +148,8 @@ def test_reports_soon_after_less_is_sent_tell_of_the_time_before():
     sending.estimate.settle(sending.now_s)
     for _ in range(2):
         sending.report(0.9, None, 30_000, after_s=0.7)
-        assert sending.estimate.bps == 500_000
+        # A little less than it carries, for its queue.
+        assert sending.estimate.bps == 350_000
     sending.report(0.6)
     assert sending.estimate.bps == pytest.approx(400_000)
 

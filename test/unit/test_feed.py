@@ -244,10 +244,18 @@ async def test_to_a_lower_encode_it_changes_at_once(clock):
     old.deliver(picture(1, key_frame=True), 'x')
     assert await first == 1
     old.deliver(picture(2), 'x')
+    for _ in range(5):
+        track.request_key_frame()
+        clock.now_s += 1.0
     forgotten = []
     track.forget_sent = lambda: forgotten.append(1)
     track.change_to(new, at_once=True)
     assert (old.wanted, new.wanted) == (False, True)
+    # Of its requests before, none has it wait.
+    new.key_frame_made(clock.now_s)
+    clock.now_s += 1.1 * SHARED_PERIOD_S
+    track.request_key_frame()
+    assert due(new, clock)
     # Nothing more of it goes over the full link, neither what waits nor what was lost.
     assert forgotten == [1]
     new.deliver(picture(2), 'x')
@@ -324,5 +332,13 @@ async def test_large_pictures_are_spread_by_what_the_link_carries(clock):
     for spread in (spreads[0], spreads[2]):
         assert spread.packets * spread.gap_s > 0
         assert 25 / spread.packets * spread.gap_s <= 1 / 30
-    assert track.sent_bits == 64_000 * 8
-    assert track.key_frame_bits == 30_000 * 8
+    track.key_frames_only = True
+    packet = av.Packet(bytes(25_000))
+    packet.pts = 90_000
+    feed.deliver(Encoded(packet, True, Times(0, 0, 0, 0)), 'x')
+    await track.recv()
+    # At 1.25 times of the link's rate: the link's own queue is short.
+    packets, gap_s = spreads[-1]
+    assert 21 / packets * gap_s == pytest.approx(25_000 * 8 / 1_250_000)
+    assert track.sent_bits == 89_000 * 8
+    assert track.key_frame_bits == 25_000 * 8

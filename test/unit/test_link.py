@@ -50,6 +50,6 @@ def test_a_try_is_for_each_stream_and_what_is_known_can_be_forgotten():
     assert (link.bps, link.share_bps) == (2_000_000, 1_000_000)
     link.settle(1.0)
     link.take(2.0, Reading(0.9), first)
-    assert link.bps == 2_000_000
+    assert link.bps == 1_400_000
     link.forget()
     assert link.bps is None
