@@ -28,7 +28,7 @@ async () => {
   const media = new Media(['camera'], [], (message) => sent.push(message), () => {}, () => {});
   await media.offer();
   const [{ offer_id }] = sent;
-  await media.takeAnswer({ sdp: 'the answer to another', offer_id: 'another' });
+  await media.take({ type: 'answer', sdp: 'the answer to another', offer_id: 'another' });
   const state = media.pc.signalingState;
   const isFrom = [media.isFrom(offer_id), media.isFrom(undefined), media.isFrom('another')];
   media.close();
