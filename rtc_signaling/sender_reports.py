@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rtc_signaling.image_flow import ImageFlow, judge
-from rtc_signaling.metrics import EncoderFigures, PictureAges, SenderSnapshot, ViewerFigures
 from rtc_signaling.report import Finding, Level, Report, worst
 from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.sender_metrics import EncoderFigures, PictureAges, SenderSnapshot, ViewerFigures
 
 # A camera that gives nearly what is expected of it is well.
 RATE_TOLERANCE = 0.9

@@ -24,7 +24,7 @@ from rtc_signaling.media.timing_channel import TimingChannel
 from rtc_signaling.media.track import Camera
 from rtc_signaling.media.viewer_stream import ViewerStream
 from rtc_signaling.messages import Answer, Bye, IceCandidate, Message, Offer, Stats
-from rtc_signaling.metrics import ViewerFigures
+from rtc_signaling.sender_metrics import ViewerFigures
 
 logger = logging.getLogger(__name__)
 

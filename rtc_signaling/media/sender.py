@@ -35,8 +35,8 @@ from rtc_signaling.messages import (
     PeerLeft,
     Stats,
 )
-from rtc_signaling.metrics import SenderSnapshot
 from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.sender_metrics import SenderSnapshot
 
 logger = logging.getLogger(__name__)
 

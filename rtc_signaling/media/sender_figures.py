@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 
 from rtc_signaling.media.track import Camera
-from rtc_signaling.metrics import SenderMeter, SenderSnapshot, ViewerFigures
+from rtc_signaling.sender_metrics import SenderMeter, SenderSnapshot, ViewerFigures
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

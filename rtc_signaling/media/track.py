@@ -21,7 +21,7 @@ from rtc_signaling.media.layers import FIRST_HOLD_S, FULL, LOWER_ENCODES
 from rtc_signaling.media.link import Link
 from rtc_signaling.media.passthrough import PASSED_ON
 from rtc_signaling.media.timing import Pacer
-from rtc_signaling.metrics import EncoderFigures, PictureAges, PictureMeter
+from rtc_signaling.sender_metrics import EncoderFigures, PictureAges, PictureMeter
 
 logger = logging.getLogger(__name__)
 

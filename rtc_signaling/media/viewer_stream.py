@@ -20,7 +20,7 @@ from rtc_signaling.media.codecs import codec_of, h264_of, preferences
 from rtc_signaling.media.link import Link
 from rtc_signaling.media.track import Camera
 from rtc_signaling.messages import Stats
-from rtc_signaling.metrics import ViewerFigures
+from rtc_signaling.sender_metrics import ViewerFigures
 
 
 class _Delivery(NamedTuple):

@@ -15,13 +15,13 @@ from std_srvs.srv import SetBool, Trigger
 from rtc_signaling import sender_reports
 from rtc_signaling.loop_thread import LoopThread
 from rtc_signaling.media.sender import CameraSender
-from rtc_signaling.metrics import SenderSnapshot
 from rtc_signaling.nodes.background import BackgroundNode
 from rtc_signaling.nodes.camera_unit import CameraUnit
 from rtc_signaling.report import Report
 from rtc_signaling.ros.logging import forward_logs, set_log_level
 from rtc_signaling.ros.parameters import LiveParameters, declare
 from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.sender_metrics import SenderSnapshot
 from rtc_signaling.tokens import TokenReader
 
 logger = logging.getLogger(__name__)

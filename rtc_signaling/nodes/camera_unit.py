@@ -17,12 +17,12 @@ from rtc_signaling.media.compressed import compressed_to_i420, encoding_of
 from rtc_signaling.media.frames import DepthMapping, Pixels, describe, doubt, to_i420
 from rtc_signaling.media.h264_stream import AccessUnit, is_h264
 from rtc_signaling.media.track import Camera
-from rtc_signaling.metrics import SenderSnapshot
 from rtc_signaling.report import Report
 from rtc_signaling.ros.bridge import find_cv_bridge
 from rtc_signaling.ros.images import AnyImage, ImageSubscription
 from rtc_signaling.ros.status import ReportPublisher
 from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.sender_metrics import SenderSnapshot
 
 logger = logging.getLogger(__name__)
 

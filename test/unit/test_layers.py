@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / 'rtc_signaling'
 # here too, so that they come into the right layer.
 CORE = {
     'core', 'admission', 'sessions', 'routing', 'post', 'presence', 'delivery', 'effects',
-    'messages', 'sdp', 'ice', 'auth', 'limits', 'origins', 'metrics', 'exposition',
+    'messages', 'sdp', 'ice', 'auth', 'limits', 'origins', 'metrics',
+    'sender_metrics', 'exposition',
     'common_config', 'server_config', 'sender_config', 'test_camera_config', 'parameter',
     'errors', 'backoff', 'media.frames', 'media.timing', 'media.scene',
     'doctor.findings', 'doctor.diagnosis', 'doctor.target', 'doctor.readings',

@@ -9,20 +9,17 @@ import pytest
 from rtc_signaling import sender_reports, server_reports
 from rtc_signaling.image_flow import ImageFlow
 from rtc_signaling.media.timing import Pacer
-from rtc_signaling.metrics import (
-    SAMPLES,
+from rtc_signaling.metrics import SAMPLES, Quantiles, ServerSnapshot, Traffic
+from rtc_signaling.report import Level, worst
+from rtc_signaling.sender_config import SenderConfig
+from rtc_signaling.sender_metrics import (
     EncoderFigures,
     PictureAges,
     PictureMeter,
-    Quantiles,
     SenderMeter,
     SenderSnapshot,
-    ServerSnapshot,
-    Traffic,
     ViewerFigures,
 )
-from rtc_signaling.report import Level, worst
-from rtc_signaling.sender_config import SenderConfig
 from rtc_signaling.server_config import ServerConfig
 
 NOTHING = Traffic({}, 0, 0.0, 0.0)
