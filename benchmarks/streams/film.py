@@ -1,11 +1,13 @@
-"""The pictures that all contenders send: moving and textured, drawn before the measurement."""
+"""The pictures that all contenders send: what a camera on a moving robot sees, drawn before."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from threading import Event
 
+import cv2
 import numpy as np
 
 from rtc_signaling.media.frames import Pixels
@@ -14,22 +16,54 @@ from streams.plan import RATE_HZ, Stream
 
 # At 1280x720 each second is 83 MB.
 LENGTH_FRAMES = 45
-# The movement starts in the middle of the drift, where everything is in the picture.
-START_S = 100.0
+# The camera pans by a picture's width in so many seconds, and rolls a little.
+PAN_PERIOD_S = 8.0
+ROLL_DEGREES = 1.5
+# A sensor's noise indoors; without it, what stands still would cost an encoder nothing.
+NOISE_SIGMA = 2.0
+# The sizes of what is to be seen, as parts of the width. A lens softens the small ones.
+CONTRAST = 22.0
+DETAILS = (1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256)
 
 
 class Film:
-    """Hold a piece of the synthetic scene that is played forwards and backwards, without a cut."""
+    """Hold a pan over a textured world, played forwards and backwards, without a cut."""
 
     def __init__(self, stream: Stream, length: int = LENGTH_FRAMES) -> None:
-        scene = Scene(stream.width, stream.height)
-        self.pictures = [scene.render(START_S + i / RATE_HZ, i) for i in range(length)]
+        rng = np.random.default_rng(1)
+        world = _world(stream, rng)
+        self.pictures = [_seen(world, stream, i / RATE_HZ, rng) for i in range(length)]
 
     def at(self, index: int) -> int:
         """Return which of the pictures is shown as the one with this index, from 0 on."""
         last = len(self.pictures) - 1
         place = index % (2 * last)
         return place if place <= last else 2 * last - place
+
+
+def _world(stream: Stream, rng: np.random.Generator) -> Pixels:
+    """Return a texture with details of all sizes, half as large again as the picture."""
+    width, height = stream.width * 3 // 2, stream.height * 3 // 2
+    world = np.full((height, width, 3), 128.0, np.float32)
+    for detail in DETAILS:
+        grain = max(detail * stream.width, 1.0)
+        size = (math.ceil(height / grain) + 1, math.ceil(width / grain) + 1, 3)
+        coarse = rng.normal(0, 1, size).astype(np.float32)
+        coarse = coarse.mean(axis=2, keepdims=True) + coarse / 4  # more light than colour
+        contrast = CONTRAST * math.sqrt(detail / DETAILS[0])
+        world += contrast * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(world, 0, 255).astype(np.uint8)
+
+
+def _seen(world: Pixels, stream: Stream, time_s: float, rng: np.random.Generator) -> Pixels:
+    """Return what the camera sees after `time_s` of its pan, with its noise."""
+    middle = (world.shape[1] / 2, world.shape[0] / 2)
+    turn = cv2.getRotationMatrix2D(middle, ROLL_DEGREES * math.sin(time_s * math.tau / 3), 1.0)
+    turn[0, 2] -= (0.1 + time_s / PAN_PERIOD_S) * stream.width
+    turn[1, 2] -= stream.height / 4 + 0.02 * stream.height * math.sin(time_s * math.tau)
+    seen = cv2.warpAffine(world, turn, (stream.width, stream.height))
+    noise = rng.normal(0, NOISE_SIGMA, seen.shape)
+    return np.clip(seen + noise, 0, 255).round().astype(np.uint8)
 
 
 class IndexStrip:
