@@ -32,7 +32,7 @@ ATTACKS = (
 # What the rogue (`programs/rogue.py`) does, in words.
 ROGUERIES = {
     'malformed_sdp': 'offers with malformed SDP, 40 kinds',
-    'candidates': '2,000 candidates, 40 a second',
+    'candidates': 'candidates of addresses that lead nowhere, 40 a second',
     'stun': 'garbage STUN to the media port, 2,000 a second',
     'dtls': 'garbage DTLS to the media port, 2,000 a second',
     'rtp': 'garbage RTP and RTCP to the media port, 2,000 a second',
