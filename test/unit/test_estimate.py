@@ -167,6 +167,14 @@ def test_a_try_takes_it_that_more_can_be_sent_and_the_next_report_says():
     assert sending.estimate.bps == pytest.approx(200_000)
 
 
+def test_a_link_of_which_nothing_is_known_stays_so_when_less_is_sent():
+    sending = Sending()
+    sending.estimate.settle(sending.now_s)
+    assert sending.estimate.bps is None
+    assert sending.report()
+    assert sending.estimate.bps is None
+
+
 def test_what_was_known_can_be_forgotten():
     sending = Sending()
     sending.report(0.5)
