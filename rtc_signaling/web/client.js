@@ -84,7 +84,6 @@ export class ViewerClient extends EventTarget {
 	#failure = null;
 	#attempt = 0;
 	#timer;
-	#work = Promise.resolve();
 
 	constructor({ url = new URL('ws', import.meta.url), token = '', camera, all, server } = {}) {
 		super();
@@ -215,7 +214,7 @@ export class ViewerClient extends EventTarget {
 	#inOrder(step) {
 		const { media } = this;
 		if (!media) return;
-		this.#work = this.#work.then(async () => {
+		media.work = media.work.then(async () => {
 			if (media !== this.media) return;
 			try {
 				await step(media);

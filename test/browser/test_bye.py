@@ -36,6 +36,19 @@ async () => {
 }
 """
 
+# Closes the page's next connection in its making: nothing tells the page what became of it then.
+_CLOSE_THE_NEXT = """
+() => {
+  const { setLocalDescription } = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.setLocalDescription = function () {
+    RTCPeerConnection.prototype.setLocalDescription = setLocalDescription;
+    const end = setLocalDescription.call(this);
+    this.close();
+    return end;
+  };
+}
+"""
+
 
 @pytest.fixture(scope='module')
 def directory(tmp_path_factory):
@@ -100,6 +113,16 @@ def test_a_camera_that_lets_the_page_go_is_asked_again(stack, camera, new_viewer
     assert words in viewer.text('line')
     second = camera.next_offer()
     assert second['offer_id'] != first['offer_id']
+    viewer.wait_for_state('negotiating', SOON_S)
+
+
+def test_a_connection_closed_in_its_making_holds_up_no_other(stack, camera, new_viewer):
+    viewer = new_viewer(stack.url)
+    first = camera.next_offer()
+    viewer.page.evaluate(_CLOSE_THE_NEXT)
+    camera.bye(first, reason='ended')
+    viewer.wait_for_state('failed', SOON_S, cause='blocked')
+    assert camera.next_offer()['offer_id'] != first['offer_id']
     viewer.wait_for_state('negotiating', SOON_S)
 
 
