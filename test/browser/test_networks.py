@@ -119,8 +119,15 @@ def clock(tmp_path_factory):
 
 
 def faketime():
-    """Return libfaketime, if it is there."""
-    return next(Path('/usr/lib').glob('*/faketime/libfaketime.so.1'), None)
+    """Return libfaketime, if it is there; the other one, without MT, is not for threads."""
+    return next(Path('/usr/lib').glob('*/faketime/libfaketimeMT.so.1'), None)
+
+
+def set_clock(clock, offset_s):
+    """Make the clocks of the programs with this file wrong by so many seconds, at once."""
+    part = clock.with_suffix('.part')
+    part.write_text(f'{offset_s:+d}\n')
+    part.replace(clock)  # an empty file stops libfaketime
 
 
 def fake_time(clock):
@@ -138,12 +145,15 @@ def trouble(viewer):
     """Have a trouble in the context, then wait for video; tell how long that took."""
     viewer.page.evaluate('window.testSaid.length = 0')
     viewer.record()
-    yield
-    since = time.monotonic()
-    viewer.wait_for_state('live', PICTURES_S, cause='')
-    viewer.watch(10, PICTURES_S)
-    said = [f'{each["at"]} ms, {each["state"]}: {each["text"]}' for each in said_by(viewer)]
-    print(f'video {time.monotonic() - since:.1f} s after the end of it', *said, sep='\n  ')
+    try:
+        yield
+        since = time.monotonic()
+        viewer.wait_for_state('live', PICTURES_S, cause='')
+        viewer.watch(10, PICTURES_S)
+        print(f'video {time.monotonic() - since:.1f} s after the end of it')
+    finally:
+        said = [f'{each["at"]} ms, {each["state"]}: {each["text"]}' for each in said_by(viewer)]
+        print('the page said:', *said, sep='\n  ')
 
 
 def said_by(viewer):
@@ -174,7 +184,7 @@ def test_the_robot_is_rebooted_while_the_network_is_down(network, stack, viewer,
         viewer.look_at_stale()
         # A robot without a battery for its clock is wrong about the time until it has asked.
         if clock is not None:
-            clock.write_text('+3600\n')
+            set_clock(clock, 3600)
             stack.environment.update(fake_time(clock))
         stack.start(*NODES)
 
@@ -185,7 +195,7 @@ def test_the_age_is_right_while_the_robots_clock_is_wrong_and_once_it_is_set(vie
     assert is_ahead(viewer, hours=1)
     viewer.page.evaluate(_WATCH_AGE)
     wait_until(lambda: viewer.text('age').endswith(' ms'), PICTURES_S, 'an age')
-    clock.write_text('-3600\n')
+    set_clock(clock, -3600)
     wait_until(lambda: is_ahead(viewer, hours=-1), PICTURES_S, 'a clock that was set')
     wait_until(lambda: viewer.text('age').endswith(' ms'), PICTURES_S, 'an age again')
     viewer.watch(30, PICTURES_S)
