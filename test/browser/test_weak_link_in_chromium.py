@@ -41,5 +41,5 @@ async def test_chromium_on_a_thin_link_keeps_getting_pictures_and_comes_back(lin
         )
         assert p95(ages(thin)) < 2.0
         assert longest_gap_s(thin) < 2.0
-        await until(lambda: stage.far.now['width'] == 640, 'whole pictures', 30.0)
+        await until(lambda: stage.far.now['width'] == 640, 'whole pictures', 60.0)
         assert all(line['width'] == 640 for line in stage.near.said)
