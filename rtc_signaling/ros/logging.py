@@ -44,9 +44,11 @@ class RosLogHandler(logging.Handler):
 def forward_logs(ros_logger: RcutilsLogger, level: str = 'default') -> None:
     """Send what this package logs at `level`, and what its libraries log at WARNING, to ROS.
 
-    Call once in a process, on the main thread, before threads start.
+    Call it on the main thread, before threads start; a later node takes an earlier one's place.
     """
     root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, RosLogHandler)]:
+        root.removeHandler(handler)
     root.addHandler(RosLogHandler(ros_logger))
     root.setLevel(logging.WARNING)
     set_log_level(ros_logger, level)

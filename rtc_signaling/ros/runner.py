@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -12,9 +13,11 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from rtc_signaling.errors import RtcSignalingError
+from rtc_signaling.ros.deafness import Ears
 
 # The longest that a stop signal waits: rcl does not return from its wait for one by itself.
 SPIN_TIMEOUT_S = 0.2
+LISTEN_PERIOD_S = 1.0
 
 
 class Application(Protocol):
@@ -38,7 +41,8 @@ def run(
     """Run one application on this thread until a signal, its own failure, or ROS stops it.
 
     ROS's own signal handlers stay off (a Context of one's own has none): with them the context is
-    gone before the last status can be published.
+    gone before the last status can be published. Where Fast DDS has lost the port of the context
+    (`deafness`), the application is made anew in another context.
 
     Args:
         name: The node's name, for messages from before there is a node.
@@ -49,26 +53,42 @@ def run(
     Returns:
         The process's exit code: 0 after an orderly stop, 1 after an error.
     """
+    ears = Ears()
     context = Context()
     try:
-        context.init(list(args) if args is not None else None)
-        return _run(name, make(context), context, stop_requested)
+        while True:
+            context.init(list(args) if args is not None else None)
+            code = _run(name, make(context), context, stop_requested, ears)
+            if code is not None:
+                return code
+            context = Context()
     # RuntimeError is how rcl reports arguments and parameter files that it cannot read.
     except (RtcSignalingError, ParameterException, RuntimeError) as error:
         return _fail(name, error)
     finally:
         context.try_shutdown()
+        ears.close()
 
 
 def _run(
-    name: str, application: Application, context: Context, stop_requested: Callable[[], bool]
-) -> int:
+    name: str,
+    application: Application,
+    context: Context,
+    stop_requested: Callable[[], bool],
+    ears: Ears,
+) -> int | None:
+    """Return the exit code; None if the application has to be made anew."""
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(application.node)
+    listen_s = time.monotonic()
     try:
         while not stop_requested():
             executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
             application.check()
+            if time.monotonic() >= listen_s:
+                listen_s = time.monotonic() + LISTEN_PERIOD_S
+                if ears.are_deaf(context):
+                    return None
     except ExternalShutdownException:
         return 0
     except RtcSignalingError as error:

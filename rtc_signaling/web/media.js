@@ -53,8 +53,7 @@ export class Media {
 	queued = false;
 	answeredAt = null; // all by performance.now()
 	failure = null;
-	// Of this connection alone: once it is closed, what it has begun is never settled.
-	work = Promise.resolve();
+	work = Promise.resolve(); // never settles once closed
 	connectedAt = null;
 	bytesAt = null;
 	#polledAt = 0;

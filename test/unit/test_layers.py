@@ -46,6 +46,7 @@ ADAPTERS = {
     'ros.images',
     'ros.errors',
     'ros.bridge',
+    'ros.deafness',
 }  # fmt: skip
 NODES = {
     'nodes.signaling_server', 'nodes.camera_sender', 'nodes.camera_unit', 'nodes.test_camera',
