@@ -4,7 +4,7 @@ A process of Fast DDS listens to ports, each a file in /dev/shm. Where a process
 others remove its port once they notice. If the next process opens the port at that moment, it
 listens to the removed file from then on: publishers are found and matched, and nothing of theirs
 arrives, for as long as it lives. Fast DDS 3.2 did so in about every thirtieth restart after a
-`kill -9`; see https://github.com/eProsima/Fast-DDS/issues/5469.
+`kill -9`; see https://github.com/eProsima/Fast-DDS/issues/5737.
 """
 
 from __future__ import annotations
