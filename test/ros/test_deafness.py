@@ -48,7 +48,7 @@ def test_where_there_is_no_proc_there_are_none(tmp_path):
 
 @pytest.fixture
 def domain_id():
-    return 87
+    return 50
 
 
 def test_a_sender_whose_port_is_removed_gets_images_all_the_same(sender, start, observer):
