@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -169,5 +170,7 @@ def command(name: str, options: argparse.Namespace) -> str:
 
 
 if __name__ == '__main__':
+    # `timeout` and the like send it, and what was started has to be stopped then, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     sys.exit(main())

@@ -62,7 +62,8 @@ class Line:
         if self._random.random() < settings.get('loss', 0.0):
             return
         if self._random.random() < settings.get('jitter', 0.0):
-            self._free_s = max(self._free_s, now_s) + JITTER_S
+            # Not so much more for each: that would be a line that carries 20 packets a second.
+            self._free_s = now_s + JITTER_S
         at_s = max(self._free_s, now_s)
         if self._random.random() < settings.get('reorder', 0.0):
             at_s += REORDER_S
