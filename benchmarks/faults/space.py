@@ -19,12 +19,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from processes import Process
+from processes import Process, wait_until
 
 from faults import REPOSITORY
 
 CLONE_NEWNET = 0x40000000
 PLACES = ('robot', 'viewer', 'other')
+# Linux tells of a cable a second late.
+UP_S = 10.0
 LINE = str(REPOSITORY / 'benchmarks/faults/programs/line.py')
 Value = TypeVar('Value')
 
@@ -99,6 +101,13 @@ class Space:
         pair = ('type', 'veth', 'peer', 'name', 'e0', 'netns', self.name(place))
         self.ip('router', 'link', 'add', f'to-{place}', *pair)
         self.configure(place)
+        # Fast DDS tells by the addresses of running devices whether two processes are of one host,
+        # and has no shared memory between them if one of them started before this.
+        wait_until(lambda: self._runs(place), UP_S, f'a cable to {place}')
+
+    def _runs(self, place: str) -> bool:
+        words = ('ip', '-n', self.name(place), '-brief', 'link', 'show', 'dev', 'e0', 'up')
+        return ' UP ' in subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
     def connect_by_line(self, directory: Path) -> None:
         """Connect the viewer by a program that loses, delays and reorders packets."""
