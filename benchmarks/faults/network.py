@@ -171,7 +171,7 @@ def bandwidth(
     """Narrow the viewer's link with a token bucket, and widen it again."""
     section = Section()
     with scenery(directory / 'bandwidth', domain, camera=LARGE) as scene:
-        viewer, _ = scene.join()
+        viewer, _ = scene.join(browser=True)
         for rate in rates_mbit:
             viewer.wait_for_pictures(60, 60.0, time.time())
             start_s = time.time()
@@ -221,7 +221,7 @@ def loss(directory: Path, domain: int, shares: tuple[float, ...], duration_s: fl
     """Lose, hold up and reorder packets, both ways, by the harness's own cable."""
     section = Section()
     with scenery(directory / 'loss', domain, line=True, camera=LARGE) as scene:
-        viewer, _ = scene.join()
+        viewer, _ = scene.join(browser=True)
         file = directory / 'loss/line.json'
         assert scene.places.line is not None
         for kind in ('loss', 'jitter', 'reorder'):

@@ -18,7 +18,7 @@ from faults.programs.watcher import Plan
 
 # What was under way when a process was stopped does not count as video that is back.
 FRESH_S = 1.0
-PROGRAM = str(REPOSITORY / 'benchmarks/faults/programs/watcher.py')
+PROGRAMS = REPOSITORY / 'benchmarks/faults/programs'
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Watcher(Lines):
         self.plan = plan
         self.pictures: list[Picture] = []
         self.steps: list[dict[str, Any]] = []
-        command = [*prefix, sys.executable, PROGRAM, json.dumps(asdict(plan))]
+        program = str(PROGRAMS / ('browsing.py' if plan.browser else 'watcher.py'))
+        command = [*prefix, sys.executable, program, json.dumps(asdict(plan))]
         super().__init__(plan.name, command, environment)
 
     def update(self) -> None:

@@ -41,6 +41,7 @@
       video.requestVideoFrameCallback(onPicture);
       frames.push({
         index: readIndex(video),
+        size: `${video.videoWidth}x${video.videoHeight}`,
         received_ms: performance.timeOrigin + receiveTime,
         presented_ms: performance.timeOrigin + presentationTime,
         displayed_ms: performance.timeOrigin + expectedDisplayTime,

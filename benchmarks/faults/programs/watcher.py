@@ -61,6 +61,7 @@ class Plan:
         pause: By step, how long it stands there, in s, so that a fault can meet it.
         relay_only: Whether it takes the way through a TURN server alone.
         camera: Whose video; '' for the first camera that is there.
+        browser: Whether it is Chromium (`browsing.py`), of which url and token count alone.
     """
 
     url: str
@@ -70,9 +71,11 @@ class Plan:
     pause: dict[str, float] = field(default_factory=dict)
     relay_only: bool = False
     camera: str = ''
+    browser: bool = False
 
 
 def tell(**members: Any) -> None:
+    """Print a line of JSON; `t` is now where it is not given."""
     sys.stdout.write(json.dumps({'t': round(time.time(), 4), **members}) + '\n')
     sys.stdout.flush()
 
@@ -103,6 +106,7 @@ class Media:
         self.connection.on('connectionstatechange', self._changed)
         self.started_s = self.alive_s = time.monotonic()
         self.connected = False
+        self._received_bytes = 0
         self._plan = plan
         self._task: asyncio.Task[None] | None = None
 
@@ -128,10 +132,13 @@ class Media:
                 tell(age=age_s(frame), size=f'{frame.width}x{frame.height}')
 
     async def tell_packets(self) -> None:
-        """Tell how many packets came, and how many did not."""
+        """Tell how many packets came, and how many did not; any bytes are a sign of life."""
         for stats in (await self.connection.getReceivers()[0].getStats()).values():
             if stats.type == 'inbound-rtp':
                 tell(packets=stats.packetsReceived, lost=stats.packetsLost)
+            elif stats.type == 'transport' and stats.bytesReceived != self._received_bytes:
+                self._received_bytes = stats.bytesReceived
+                self.alive_s = time.monotonic()
 
     @property
     def over(self) -> bool:
