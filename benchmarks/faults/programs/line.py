@@ -62,7 +62,7 @@ class Line:
         if self._random.random() < settings.get('loss', 0.0):
             return
         if self._random.random() < settings.get('jitter', 0.0):
-            # Not so much more for each: that would be a line that carries 20 packets a second.
+            # Not so much more for each: such a line would carry 20 held packets a second.
             self._free_s = now_s + JITTER_S
         at_s = max(self._free_s, now_s)
         if self._random.random() < settings.get('reorder', 0.0):
